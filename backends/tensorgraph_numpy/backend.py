@@ -1,0 +1,28 @@
+"""NumPy behind the ``Backend`` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from tensorgraph import Kernel
+from tensorgraph_numpy.kernels import KERNELS
+
+
+class NumpyBackend:
+    name = "numpy"
+    xp = numpy
+    kernels: Sequence[Kernel] = KERNELS
+
+    def asarray(self, data: Any, dtype: str | None) -> Any:
+        if hasattr(data, "__dlpack__") and not isinstance(data, numpy.ndarray | numpy.generic):
+            data = numpy.from_dlpack(data)
+        return numpy.array(data, dtype)
+
+    def to_host(self, array: Any) -> Any:
+        return numpy.asarray(array)
+
+    def synchronize(self) -> None:
+        pass

@@ -1,0 +1,50 @@
+"""Putting data on a backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorgraph import config
+from tensorgraph.spec import Spec
+from tensorgraph.tensor import Tensor
+
+
+def tensor(
+    data: Any,
+    *,
+    dtype: str | None = None,
+    backend: str | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A new tensor from a number, nested lists, a NumPy array, a tensor or a DLPack exporter.
+
+    Arrays keep their dtype and Python's floats take the one in force (``tg.use(dtype=…)``),
+    unless ``dtype`` says otherwise.
+    """
+    chosen = config.get_backend(backend)
+    if isinstance(data, Tensor):
+        data = data.data if data.backend is chosen else data.numpy()
+    if dtype is None and not hasattr(data, "dtype"):
+        dtype = _natural_dtype(data)
+    array = chosen.asarray(data, dtype)
+    made = Tensor(array, chosen, Spec(tuple(array.shape), str(array.dtype)))
+    if requires_grad:
+        made.requires_grad = True
+    return made
+
+
+def _natural_dtype(data: Any) -> str | None:
+    """The dtype of nested lists of Python numbers: that of the widest kind among them."""
+    kinds: set[type] = set()
+    stack = [data]
+    while stack:
+        x = stack.pop()
+        if isinstance(x, list | tuple | range):
+            stack.extend(x)
+        else:
+            kinds.add(type(x))
+    if kinds <= {bool} and kinds:
+        return "bool"
+    if kinds <= {bool, int} and kinds:
+        return "int64"
+    return config.current().dtype.value if kinds <= {bool, int, float} else None

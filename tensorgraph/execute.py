@@ -1,0 +1,132 @@
+"""Running an op: lift Python numbers, choose the kernel, call it, remember what was done."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from typing import Any, NamedTuple
+
+from tensorgraph import config
+from tensorgraph.backend import ABSTRACT, Backend, select_kernel
+from tensorgraph.discovery import PLUGINS
+from tensorgraph.errors import BackendError, DtypeError
+from tensorgraph.op import Op
+from tensorgraph.spec import Spec, is_floating, kind
+from tensorgraph.tensor import Node, Tensor, mixed_backends
+
+CACHE_LIMIT = 10_000
+
+
+class Call(NamedTuple):
+    """All that can be settled about a call before its data: the same for the same specs."""
+
+    kernel: Any
+    params: dict[str, Any]
+    spec: Spec
+    differentiable: bool
+
+
+_calls: dict[Any, Call] = {}
+_numbers: dict[Any, Tensor] = {}
+
+
+def run(op: Op[...], inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
+    """Run an op; remember it in the graph where a gradient may be asked for."""
+    settings = config.current()
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            inputs = _lift(op, inputs, settings)
+            break
+    backend = inputs[0].backend if inputs else config.get_backend()
+    for x in inputs:
+        if x.backend is not backend:
+            backend = _common_backend(op, inputs)
+            break
+    specs = tuple([x.spec for x in inputs])
+    key = (op, backend.name, specs, settings.kernels, *params.items())
+    try:
+        call = _calls[key]
+    except KeyError:
+        call = _settle(op, backend, specs, params, settings)
+        if len(_calls) >= CACHE_LIMIT:
+            _calls.clear()
+        _calls[key] = call
+    except TypeError:  # a list among the parameters cannot be looked up
+        call = _settle(op, backend, specs, params, settings)
+    out = Tensor(call.kernel(*[x.data for x in inputs], **call.params), backend, call.spec)
+    if call.differentiable and settings.grad:
+        for x in inputs:
+            if x.node is not None:
+                out.node = Node(op, call.params, inputs, out)
+                break
+    if settings.listener is not None:
+        settings.listener.op(op, inputs, call.params, out)
+    return out
+
+
+def _settle(
+    op: Op[...],
+    backend: Backend,
+    specs: tuple[Spec, ...],
+    params: dict[str, Any],
+    settings: config.Settings,
+) -> Call:
+    unknown = params.keys() - op.signature.parameters.keys()
+    if unknown:
+        known = ", ".join(p for p in op.signature.parameters if p not in op.inputs) or "none"
+        raise TypeError(
+            f"{op.name}: no parameter {', '.join(map(repr, sorted(unknown)))}; it has {known} "
+            f"and takes {len(op.inputs)} tensors by position"
+        )
+    params = {**op.defaults, **params}
+    if op.canonicalize is not None:
+        params = op.canonicalize(*specs, **params)
+    spec = op.shape_rule(*specs, **params)
+    pinned = dict(settings.kernels).get(op.name)
+    offered = PLUGINS.kernels(backend, op.name)
+    kernel = select_kernel(op, backend, offered, specs, params, pinned)
+    return Call(kernel, params, spec, op.rule is not None and is_floating(spec.dtype))
+
+
+def _lift(
+    op: Op[...], inputs: tuple[Any, ...], settings: config.Settings
+) -> tuple[Tensor, ...]:
+    """A Python number takes the dtype and backend of the tensors it meets."""
+    tensors = [x for x in inputs if isinstance(x, Tensor)]
+    like = next((t for t in tensors if t.dtype != "bool"), None)
+    backend = tensors[0].backend if tensors else config.get_backend()
+    return tuple([x if isinstance(x, Tensor) else _number(op, x, like, backend) for x in inputs])
+
+
+def _number(op: Op[...], value: Any, like: Tensor | None, backend: Backend) -> Tensor:
+    if isinstance(value, numbers.Number) and not isinstance(value, complex):
+        value = value if isinstance(value, bool | int | float) else value.item()  # type: ignore
+    else:
+        raise TypeError(
+            f"{op.name}: takes tensors and Python numbers, not {type(value).__name__}; "
+            "wrap it: tg.tensor(…)"
+        )
+    natural = {bool: "bool", int: "int64", float: config.current().dtype.value}[type(value)]
+    dtype = natural if like is None else like.dtype
+    if kind(natural) > kind(dtype):
+        raise DtypeError(
+            f"{op.name}: the number {value!r} does not fit {dtype}; cast the tensor first: "
+            f"tg.ops.cast(x, dtype='float32')"
+        )
+    key = (backend.name, dtype, value, math.copysign(1, value))
+    lifted = _numbers.get(key)
+    if lifted is None:
+        lifted = Tensor(backend.asarray(value, dtype), backend, Spec((), dtype))
+        if len(_numbers) >= CACHE_LIMIT:
+            _numbers.clear()
+        _numbers[key] = lifted
+    return lifted
+
+
+def _common_backend(op: Op[...], inputs: tuple[Tensor, ...]) -> Backend:
+    if any(x.backend is ABSTRACT for x in inputs):
+        return ABSTRACT  # a model is being shaped: its parameters have values, its input has none
+    raise mixed_backends(op.name, inputs)
+
+
+Op.run = run

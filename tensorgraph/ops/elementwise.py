@@ -1,0 +1,255 @@
+"""Arithmetic and functions of each element, with broadcasting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from tensorgraph.errors import DtypeError, ShapeError
+from tensorgraph.op import Op, op
+from tensorgraph.spec import Shaped, Spec, is_floating
+
+if TYPE_CHECKING:
+    from tensorgraph.tensor import Tensor
+
+    Operand = Tensor | float
+    Unary = Op[[Operand]]
+    Binary = Op[[Operand, Operand]]
+Function = Callable[..., Any]
+
+
+def broadcast(name: str, *xs: Shaped) -> tuple[int, ...]:
+    """The shape that these shapes broadcast to."""
+    shape: list[int] = []
+    for sizes in zip(*[(1,) * (max(x.ndim for x in xs) - x.ndim) + x.shape for x in xs]):
+        wide = {n for n in sizes if n != 1}
+        if len(wide) > 1:
+            raise ShapeError(f"{name}: cannot broadcast {' with '.join(map(_text, xs))}")
+        shape.append(wide.pop() if wide else 1)
+    return tuple(shape)
+
+
+def _text(x: Shaped) -> str:
+    return str(Spec(x.shape, x.dtype))
+
+
+def one_dtype(name: str, *xs: Shaped) -> str:
+    """The dtype that all of these have."""
+    if len({x.dtype for x in xs}) > 1:
+        raise DtypeError(
+            f"{name}: dtypes differ: {' and '.join(map(_text, xs))}; cast one: "
+            f"tg.ops.cast(x, dtype={xs[0].dtype!r})"
+        )
+    return xs[0].dtype
+
+
+def floating(name: str, *xs: Shaped) -> str:
+    """The floating-point dtype that all of these have."""
+    dtype = one_dtype(name, *xs)
+    if not is_floating(dtype):
+        raise DtypeError(
+            f"{name}: needs floating point, not {_text(xs[0])}; cast it: "
+            "tg.ops.cast(x, dtype='float32')"
+        )
+    return dtype
+
+
+def _declare(
+    name: str, doc: str, rule: Function, vjp: Function | None, kernel: Function | None
+) -> Op[...]:
+    rule.__name__, rule.__doc__ = name, doc
+    declared = op(rule)
+    declared.kernel(kernel or (lambda xp, *xs: getattr(xp, name)(*xs)))
+    if vjp is not None:
+        declared.vjp(vjp)
+    return declared
+
+
+def unary(
+    name: str,
+    doc: str,
+    vjp: Function | None = None,
+    kernel: Function | None = None,
+    *,
+    any_dtype: bool = False,
+) -> Unary:
+    """An op on each element of one tensor, by default the array library's of that name."""
+
+    def rule(x: Shaped) -> Spec:
+        return Spec(x.shape, x.dtype if any_dtype else floating(name, x))
+
+    return _declare(name, doc, rule, vjp, kernel)
+
+
+def binary(
+    name: str,
+    doc: str,
+    vjp: Function | None = None,
+    kernel: Function | None = None,
+    *,
+    dtype: Function = one_dtype,
+) -> Binary:
+    """An op on the elements of two tensors that broadcast."""
+
+    def rule(x: Shaped, y: Shaped) -> Spec:
+        return Spec(broadcast(name, x, y), dtype(name, x, y))
+
+    return _declare(name, doc, rule, vjp, kernel)
+
+
+add = binary("add", "``x + y``.", lambda g: (g, g))
+subtract = binary("subtract", "``x - y``.", lambda g: (g, lambda: -g))
+multiply = binary(
+    "multiply", "``x * y``.", lambda g, x, y: (lambda: g * y, lambda: g * x)
+)
+divide = binary(
+    "divide",
+    "``x / y``, of floating-point tensors.",
+    lambda g, out, y: (lambda: g / y, lambda: -g * out / y),
+    dtype=floating,
+)
+pow = binary(
+    "pow",
+    "``x ** y``. Where ``y`` is 0 the gradient in ``x`` is 0; in ``y`` it is 0 where ``x`` is 0.",
+    lambda g, out, x, y: (
+        lambda: g * where(y == 0, 0.0, y * x ** where(y == 0, 1.0, y - 1.0)),
+        lambda: g * where(x == 0, 0.0, out * log(where(x == 0, 1.0, x))),
+    ),
+    lambda xp, x, y: xp.power(x, y),
+    dtype=floating,
+)
+maximum = binary(
+    "maximum",
+    "The larger of ``x`` and ``y``; where they are equal each gets half of the gradient.",
+    lambda g, x, y: (lambda: g * _share(x, y), lambda: g * _share(y, x)),
+)
+minimum = binary(
+    "minimum",
+    "The smaller of ``x`` and ``y``; where they are equal each gets half of the gradient.",
+    lambda g, x, y: (lambda: g * _share(y, x), lambda: g * _share(x, y)),
+)
+
+
+def _share(x: Tensor, y: Tensor) -> Tensor:
+    """1 where ``x > y``, a half where they are equal, else 0."""
+    return cast(x > y, dtype=x.dtype) + cast(x == y, dtype=x.dtype) * 0.5
+
+
+negative = unary("negative", "``-x``.", lambda g: -g, any_dtype=True)
+abs = unary(
+    "abs", "The absolute value; its gradient at 0 is 0.", lambda g, x: g * sign(x), any_dtype=True
+)
+sign = unary("sign", "-1, 0 or 1; its gradient is 0.", lambda g: None, any_dtype=True)
+floor = unary("floor", "The largest integer not above; its gradient is 0.", lambda g: None)
+ceil = unary("ceil", "The smallest integer not below; its gradient is 0.", lambda g: None)
+round = unary("round", "The nearest integer, ties to even; its gradient is 0.", lambda g: None)
+square = unary("square", "``x * x``.", lambda g, x: g * (x * 2.0))
+reciprocal = unary(
+    "reciprocal", "``1 / x``.", lambda g, out: -g * (out * out), lambda xp, x: 1 / x
+)
+sqrt = unary("sqrt", "The square root.", lambda g, out: g * 0.5 / out)
+rsqrt = unary(
+    "rsqrt",
+    "``1 / sqrt(x)``.",
+    lambda g, out: g * -0.5 * (out * out * out),
+    lambda xp, x: 1 / xp.sqrt(x),
+)
+log = unary("log", "The natural logarithm.", lambda g, x: g / x)
+
+
+def _compare(name: str, doc: str) -> Binary:
+    def rule(x: Shaped, y: Shaped) -> Spec:
+        one_dtype(name, x, y)
+        return Spec(broadcast(name, x, y), "bool")
+
+    return _declare(name, doc, rule, None, None)
+
+
+equal = _compare("equal", "``x == y``.")
+not_equal = _compare("not_equal", "``x != y``.")
+less = _compare("less", "``x < y``.")
+less_equal = _compare("less_equal", "``x <= y``.")
+greater = _compare("greater", "``x > y``.")
+greater_equal = _compare("greater_equal", "``x >= y``.")
+
+
+def _boolean(name: str, *xs: Shaped) -> str:
+    if {x.dtype for x in xs} != {"bool"}:
+        raise DtypeError(
+            f"{name}: needs bool, not {' and '.join(map(_text, xs))}; compare first: x != 0"
+        )
+    return "bool"
+
+
+logical_and = binary("logical_and", "``x and y``.", dtype=_boolean)
+logical_or = binary("logical_or", "``x or y``.", dtype=_boolean)
+logical_xor = binary("logical_xor", "``x`` or ``y``, but not both.", dtype=_boolean)
+
+
+@op
+def logical_not(x: Shaped) -> Spec:
+    """``not x``."""
+    return Spec(x.shape, _boolean("logical_not", x))
+
+
+logical_not.kernel(lambda xp, x: xp.logical_not(x))
+
+
+@op
+def isfinite(x: Shaped) -> Spec:
+    """Whether each element is neither infinite nor NaN."""
+    return Spec(x.shape, "bool")
+
+
+isfinite.kernel(lambda xp, x: xp.isfinite(x))
+
+
+@op
+def where(condition: Shaped, x: Shaped, y: Shaped) -> Spec:
+    """``x`` where ``condition`` holds, else ``y``."""
+    _boolean("where", condition)
+    return Spec(broadcast("where", condition, x, y), one_dtype("where", x, y))
+
+
+where.kernel(lambda xp, condition, x, y: xp.where(condition, x, y))
+where.vjp(
+    lambda g, condition: (
+        None,
+        lambda: where(condition, g, 0.0),
+        lambda: where(condition, 0.0, g),
+    )
+)
+
+
+@op
+def clip(x: Shaped, *, min: float | None = None, max: float | None = None) -> Spec:
+    """``x`` held between two numbers; the gradient is 1 from ``min`` to ``max``, 0 outside."""
+    if min is not None and max is not None and min > max:
+        raise ShapeError(f"clip: min {min} is above max {max}")
+    return Spec(x.shape, x.dtype)
+
+
+@clip.kernel
+def _(xp: Any, x: Any, *, min: float | None, max: float | None) -> Any:
+    return xp.clip(x, min, max)
+
+
+@clip.vjp
+def _(g: Tensor, x: Tensor, *, min: float | None, max: float | None) -> Tensor:
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    return where(logical_and(x >= low, x <= high), g, 0.0)
+
+
+@op
+def cast(x: Shaped, *, dtype: str) -> Spec:
+    """The same values in another dtype: "bool", "int64", "float32", …."""
+    return Spec(x.shape, dtype)
+
+
+cast.kernel(lambda xp, x, *, dtype: x.astype(dtype))
+
+
+@cast.vjp
+def _(g: Tensor, x: Shaped) -> Tensor:
+    return cast(g, dtype=x.dtype)

@@ -1,0 +1,298 @@
+"""Tensor, the graph behind it, running an op, Python's operators."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from tensorgraph import config, ops
+from tensorgraph.backend import ABSTRACT, Backend
+from tensorgraph.errors import BackendError, DtypeError, GradientError
+from tensorgraph.spec import Spec, is_floating
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tensorgraph.op import Op
+
+
+class Node:
+    """How a tensor came to be: the op, where its inputs came from, and what its rule reads."""
+
+    __slots__ = ("arrays", "backend", "op", "params", "parents", "saved", "spec", "version")
+
+    def __init__(self, op: Op[...], params: dict[str, Any], xs: tuple[Tensor, ...], out: Tensor):
+        reads = op.reads.data
+        self.op = op
+        self.params = params
+        self.parents = tuple([x.node for x in xs])
+        self.backend = out.backend
+        self.spec = out.spec
+        self.arrays = out.data if "out" in reads else None  # not ``out``: that would be a cycle
+        if op.variadic:
+            self.saved: tuple[Any, ...] = xs if reads - {"out"} else tuple([x.spec for x in xs])
+        else:
+            names = zip(op.inputs, xs, strict=True)
+            self.saved = tuple([x if name in reads else x.spec for name, x in names])
+        self.version = self.versions()
+
+    def versions(self) -> int:
+        """Grows when a saved tensor is written to."""
+        return sum([x.version for x in self.saved if isinstance(x, Tensor)])
+
+    def gradients(self, g: Tensor) -> Any:
+        """The gradients of the inputs, from that of the output."""
+        if self.versions() != self.version:
+            raise GradientError(
+                f"{self.op.name}: a tensor that its gradient needs was assigned after the op ran: "
+                f"inputs {', '.join(str(getattr(x, 'spec', x)) for x in self.saved)}. Call "
+                "backward() before you assign, or run the op again"
+            )
+        out: Any = self.spec
+        if self.arrays is not None:
+            out = Tensor(self.arrays, self.backend, self.spec, node=self)
+        return self.op.gradients(g, out, self.saved, self.params)
+
+
+class Leaf:
+    """The graph's end: a tensor whose gradient somebody asked for."""
+
+    __slots__ = ("parents", "tensor")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.parents: tuple[Node | Leaf | None, ...] = ()
+        self.tensor = weakref.ref(tensor)  # the tensor owns the leaf: no cycle
+
+
+class Tensor:
+    """An array on a backend, and the node that made it."""
+
+    __slots__ = ("__weakref__", "backend", "data", "grad", "node", "spec", "version")
+    __array_ufunc__ = None  # array * tensor is the tensor's affair
+
+    def __init__(
+        self, data: Any, backend: Backend, spec: Spec, *, node: Node | Leaf | None = None
+    ) -> None:
+        self.data = data
+        self.backend = backend
+        self.spec = spec
+        self.node = node
+        self.grad: Tensor | None = None
+        self.version = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> str:
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.spec.shape)
+
+    @property
+    def size(self) -> int:
+        return self.spec.size
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether ops on this tensor are remembered, so that a gradient can reach it."""
+        return self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, wanted: bool) -> None:
+        if isinstance(self.node, Node):
+            raise GradientError(
+                f"requires_grad is set on leaves, and this tensor was made by op "
+                f"{self.node.op.name!r}; x.detach() gives a leaf with the same values"
+            )
+        if wanted and not is_floating(self.dtype):
+            raise GradientError(f"only floating-point tensors have gradients, not {self.spec}")
+        self.node = Leaf(self) if wanted else None
+
+    def detach(self) -> Tensor:
+        """The same values, without the graph behind them."""
+        return Tensor(self.data, self.backend, self.spec)
+
+    def constant(self, values: Any, dtype: str | None = None) -> Tensor:
+        """A tensor beside this one, on its backend: a number or nested sequences of numbers."""
+        shape, probe = [], values
+        while isinstance(probe, list | tuple | range):
+            shape.append(len(probe))
+            probe = probe[0] if probe else 0
+        spec = Spec(tuple(shape), dtype or self.dtype)
+        return Tensor(self.backend.asarray(values, spec.dtype), self.backend, spec)
+
+    def assign(self, value: Tensor) -> None:
+        """Write new values of the same shape and dtype, in place of the old."""
+        if isinstance(self.node, Node):
+            raise GradientError(
+                f"assign: this tensor was made by op {self.node.op.name!r} and its graph needs "
+                "it; only leaves can be assigned"
+            )
+        if value.spec != self.spec:
+            raise DtypeError(f"assign: {value.spec} does not fit {self.spec}")
+        if value.backend is not self.backend:
+            raise mixed_backends("assign", (self, value))
+        self.data = value.data
+        self.version += 1
+
+    def backward(self, seed: Tensor | None = None, *, create_graph: bool = False) -> None:
+        """Add the gradient of this scalar to ``grad`` of every leaf that it was made from."""
+        Tensor.differentiate(self, seed, create_graph)
+
+    differentiate: Callable[..., None]  # autograd.py provides it
+
+    def numpy(self) -> Any:
+        """The values as a NumPy array of their own."""
+        return self._host("numpy()").copy()
+
+    def item(self) -> Any:
+        """The value of a tensor with one element, as a Python number."""
+        if self.size != 1:
+            raise DtypeError(f"item: {self.spec} has {self.size} elements, not one")
+        return self._host("item()").reshape(()).item()
+
+    def _host(self, what: str) -> Any:
+        listener = config.current().listener
+        if listener is not None:
+            listener.host_read(what, self)
+        return self.backend.to_host(self.data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise DtypeError(
+                f"the truth of {self.spec} is ambiguous; use tg.ops.any(x) or tg.ops.all(x)"
+            )
+        return bool(self.item())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        host = self.numpy()
+        return host if dtype is None else host.astype(dtype)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.data.__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a 0-dimensional tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        made_by = f", op={self.node.op.name}" if isinstance(self.node, Node) else ""
+        if self.backend is ABSTRACT:
+            return f"Tensor({self.spec}, abstract{made_by})"
+        values = str(self.backend.to_host(self.data)).replace("\n", "\n       ")
+        return f"Tensor({values}, {self.spec}, {self.backend.name}{made_by})"
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int) -> Tensor:
+        return ops.reshape(self, shape=shape)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802  NumPy's name
+        return ops.permute_dims(self, axes=tuple(reversed(range(self.ndim))))
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return ops.getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise GradientError(
+            f"{self.spec} cannot be written in place, a graph may need its values; use "
+            "tg.ops.where(mask, new, x) or tg.ops.concat, or x.assign(value) to replace a leaf's"
+        )
+
+    def __neg__(self) -> Tensor:
+        return ops.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return ops.abs(self)
+
+    def __add__(self, y: Any) -> Tensor:
+        return ops.add(self, y)
+
+    def __radd__(self, x: Any) -> Tensor:
+        return ops.add(x, self)
+
+    def __sub__(self, y: Any) -> Tensor:
+        return ops.subtract(self, y)
+
+    def __rsub__(self, x: Any) -> Tensor:
+        return ops.subtract(x, self)
+
+    def __mul__(self, y: Any) -> Tensor:
+        return ops.multiply(self, y)
+
+    def __rmul__(self, x: Any) -> Tensor:
+        return ops.multiply(x, self)
+
+    def __truediv__(self, y: Any) -> Tensor:
+        return ops.divide(self, y)
+
+    def __rtruediv__(self, x: Any) -> Tensor:
+        return ops.divide(x, self)
+
+    def __pow__(self, y: Any) -> Tensor:
+        return ops.pow(self, y)
+
+    def __rpow__(self, x: Any) -> Tensor:
+        return ops.pow(x, self)
+
+    def __matmul__(self, y: Tensor) -> Tensor:
+        return ops.matmul(self, y)
+
+    def __lt__(self, y: Any) -> Tensor:
+        return ops.less(self, y)
+
+    def __le__(self, y: Any) -> Tensor:
+        return ops.less_equal(self, y)
+
+    def __gt__(self, y: Any) -> Tensor:
+        return ops.greater(self, y)
+
+    def __ge__(self, y: Any) -> Tensor:
+        return ops.greater_equal(self, y)
+
+    def __eq__(self, y: object) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
+        return ops.equal(self, y)
+
+    def __ne__(self, y: object) -> Tensor:  # type: ignore[override]
+        return ops.not_equal(self, y)
+
+    def __and__(self, y: Any) -> Tensor:
+        return ops.logical_and(self, y)
+
+    def __or__(self, y: Any) -> Tensor:
+        return ops.logical_or(self, y)
+
+    def __invert__(self) -> Tensor:
+        return ops.logical_not(self)
+
+    __hash__ = object.__hash__
+
+
+def mixed_backends(what: str, tensors: Sequence[Tensor]) -> BackendError:
+    names = ", ".join(f"{x.spec} on {x.backend.name}" for x in tensors)
+    return BackendError(
+        f"{what}: tensors of several backends: {names}; move them to one: "
+        f"tg.tensor(x, backend={tensors[0].backend.name!r})"
+    )
