@@ -1,0 +1,42 @@
+"""Dataset and Source: what image sources hand over, and the training loop takes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Images with labels, and which of them are for what.
+
+    images   indexed by an integer array it gives a NumPy array (n, C, H, W); raw values
+    white    the raw value that stands for 1.0: 255 for 8 bits, 65535 for 16
+    labels   NumPy int64 (N,), indices into ``classes``; None where nobody knows them
+    splits   "train", "val", "test" → integer indices; sources without an official split make one
+    groups   NumPy array (N,) of what must not be torn apart (the patient), or None
+    names    one per image, for messages: a path, or "train[17]"
+    notes    sentences that the user should read before training
+    """
+
+    name: str
+    images: Any
+    white: float
+    labels: Any
+    classes: tuple[str, ...]
+    splits: Mapping[str, Any]
+    groups: Any = None
+    names: Sequence[str] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Reads datasets of one kind. ``path`` is None for a source that carries its own data."""
+
+    def accepts(self, path: Path) -> bool: ...
+
+    def load(self, path: Path | None, **options: Any) -> Dataset:
+        """``options``: ``seed``, ``val`` and ``test`` (fractions, where there is no official split),
+        ``resize`` ((height, width) or None) and ``channels`` (1, 3 or None)."""
