@@ -99,14 +99,15 @@ def _lift(
 
 
 def _number(op: Op[...], value: Any, like: Tensor | None, backend: Backend) -> Tensor:
-    if isinstance(value, numbers.Number) and not isinstance(value, complex):
-        value = value if isinstance(value, bool | int | float) else value.item()  # type: ignore
-    else:
+    if isinstance(value, numbers.Number) and hasattr(value, "item"):
+        value = value.item()  # a NumPy scalar
+    naturals = {bool: "bool", int: "int64", float: config.current().dtype.value}
+    natural = naturals.get(type(value))
+    if natural is None:
         raise TypeError(
             f"{op.name}: takes tensors and Python numbers, not {type(value).__name__}; "
             "wrap it: tg.tensor(…)"
         )
-    natural = {bool: "bool", int: "int64", float: config.current().dtype.value}[type(value)]
     dtype = natural if like is None else like.dtype
     if kind(natural) > kind(dtype):
         raise DtypeError(

@@ -10,6 +10,7 @@ from tensorgraph.backend import ABSTRACT, Backend
 from tensorgraph.creation import tensor
 from tensorgraph.errors import ConfigError, ShapeError
 from tensorgraph.spec import Spec
+from tensorgraph.summary import Summary, summarize
 from tensorgraph.tensor import Tensor
 
 Initializer = Callable[[Spec], Tensor]
@@ -135,6 +136,14 @@ class Layer:
         yield prefix, self
         for name, child in self.children():
             yield from child.layers(f"{prefix}.{name}" if prefix else name)
+
+    def own_parameters(self) -> list[Parameter]:
+        """The parameters of this layer itself, without those of the layers inside it."""
+        return [value for value in vars(self).values() if isinstance(value, Parameter)]
+
+    def summary(self, x: Spec) -> Summary:
+        """Its layers with shapes, parameters and FLOPs for an input of this spec; needs no data."""
+        return summarize(self, x)
 
     def named_state(self) -> dict[str, State]:
         """Parameters and buffers by path. One that is shared has the first of its paths."""

@@ -1,0 +1,125 @@
+"""What a model is made of, layer by layer: shapes, parameters and the cost of one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tensorgraph import config
+from tensorgraph.spec import Spec, is_floating
+
+if TYPE_CHECKING:
+    from tensorgraph.layer import Layer
+    from tensorgraph.op import Op
+
+
+class Row(NamedTuple):
+    """One layer: its path, what it is, its output, its parameters and its operations."""
+
+    path: str
+    layer: str
+    output: Spec | None
+    parameters: int
+    trainable: int
+    flops: int
+
+
+class Summary(NamedTuple):
+    """A model's rows, in the order in which the layers run, for an input of one spec."""
+
+    input: Spec
+    rows: tuple[Row, ...]
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def trainable(self) -> int:
+        return sum(row.trainable for row in self.rows)
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations of a forward pass; a multiply-add counts as two."""
+        return sum(row.flops for row in self.rows)
+
+    def __str__(self) -> str:
+        table = [("layer", "", "output", "parameters", "FLOPs")]
+        for row in self.rows:
+            shape = "" if row.output is None else str(row.output)
+            table.append((row.path, row.layer, shape, f"{row.parameters:,}", f"{row.flops:,}"))
+        table.append(("total", "", "", f"{self.parameters:,}", f"{self.flops:,}"))
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = []
+        for row in table:
+            cells = [
+                cell.ljust(width) if i < 3 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            lines.append("  ".join(cells).rstrip())
+        return f"input {self.input}\n" + "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def flops_of(op: Op[...], out: Spec, inputs: tuple[Spec, ...], params: Mapping[str, Any]) -> int:
+    """The floating-point operations of one call; ops that only move values count none."""
+    if op.count_flops is not None:
+        return op.count_flops(out, *inputs, **params)
+    return out.size if is_floating(out.dtype) else 0
+
+
+class _Meter:
+    """Listens to a forward pass and books every op on the innermost layer that runs."""
+
+    def __init__(self, model: Layer) -> None:
+        self.model = model
+        self.running: list[Layer] = []
+        self.flops: dict[Layer, int] = {}
+        self.outputs: dict[Layer, Spec] = {}
+
+    def op(self, op: Op[...], inputs: tuple[Any, ...], params: Mapping[str, Any], out: Any) -> None:
+        layer = self.running[-1]
+        cost = flops_of(op, out.spec, tuple(x.spec for x in inputs), params)
+        self.flops[layer] = self.flops.get(layer, 0) + cost
+
+    def enter(self, layer: Layer, x: Any) -> None:
+        self.running.append(layer)
+
+    def leave(self, layer: Layer, out: Any) -> None:
+        self.running.pop()
+        self.outputs.pop(layer, None)  # a layer that runs twice stands where it ran last
+        self.outputs[layer] = out.spec
+
+    def host_read(self, what: str, tensor: Any) -> None:
+        pass  # a tensor without values says so itself
+
+
+def summarize(model: Layer, x: Spec) -> Summary:
+    """Shape ``model`` for an input of this spec, without data, and count what it holds and costs.
+
+    Functions between the layers (activations, additions) are booked on the layer around them.
+    """
+    model.infer_shape(x)  # first: drawing initial values is no part of a forward pass
+    meter = _Meter(model)
+    with config.listen(meter):
+        model.infer_shape(x)
+    paths = {layer: path for path, layer in model.layers()}
+    rows, counted = [], set()
+    for layer, output in meter.outputs.items():
+        own = [p for p in layer.own_parameters() if p not in counted]
+        counted.update(own)
+        flops = meter.flops.get(layer, 0)
+        if not own and not flops and any(True for _ in layer.children()):
+            continue
+        rows.append(
+            Row(
+                path=paths[layer] or "(model)",
+                layer=type(layer).__name__,
+                output=output,
+                parameters=sum(p.size for p in own),
+                trainable=sum(p.size for p in own if p.requires_grad),
+                flops=flops,
+            )
+        )
+    return Summary(x, tuple(rows))
