@@ -5,26 +5,66 @@ from tensorgraph.autograd import grad
 from tensorgraph.backend import Backend, Kernel
 from tensorgraph.config import no_grad, seed, use
 from tensorgraph.creation import tensor
-from tensorgraph.discovery import PLUGINS as plugins
+from tensorgraph.data import Dataset
+from tensorgraph.discovery import PLUGINS
 from tensorgraph.execute import run
 from tensorgraph.hookspecs import hookimpl
 from tensorgraph.layer import Buffer, Layer, Parameter
 from tensorgraph.op import Op, op
 from tensorgraph.optimizer import Optimizer
-from tensorgraph.registry import Registry
 from tensorgraph.spec import Shaped, Spec
 from tensorgraph.tensor import Tensor
 
-layers: Registry = plugins.layers
-activations: Registry = plugins.activations
-losses: Registry = plugins.losses
-initializers: Registry = plugins.initializers
-optimizers: Registry = plugins.optimizers
-regularizers: Registry = plugins.regularizers
-schedules: Registry = plugins.schedules
-datasets: Registry = plugins.datasets
-augmentations: Registry = plugins.augmentations
-models: Registry = plugins.models
-metrics: Registry = plugins.metrics
-callbacks: Registry = plugins.callbacks
-commands: Registry = plugins.commands
+plugins = PLUGINS
+layers = plugins.layers
+activations = plugins.activations
+losses = plugins.losses
+initializers = plugins.initializers
+optimizers = plugins.optimizers
+regularizers = plugins.regularizers
+schedules = plugins.schedules
+datasets = plugins.datasets
+augmentations = plugins.augmentations
+models = plugins.models
+metrics = plugins.metrics
+callbacks = plugins.callbacks
+commands = plugins.commands
+
+__all__ = [
+    "Backend",
+    "Buffer",
+    "Dataset",
+    "Kernel",
+    "Layer",
+    "Op",
+    "Optimizer",
+    "Parameter",
+    "Shaped",
+    "Spec",
+    "Tensor",
+    "activations",
+    "augmentations",
+    "callbacks",
+    "commands",
+    "config",
+    "datasets",
+    "errors",
+    "grad",
+    "hookimpl",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "no_grad",
+    "op",
+    "ops",
+    "optimizers",
+    "plugins",
+    "regularizers",
+    "run",
+    "schedules",
+    "seed",
+    "tensor",
+    "use",
+]

@@ -71,9 +71,9 @@ def _settle(
     params: dict[str, Any],
     settings: config.Settings,
 ) -> Call:
-    unknown = params.keys() - op.signature.parameters.keys()
+    unknown = params.keys() - set(op.parameters)
     if unknown:
-        known = ", ".join(p for p in op.signature.parameters if p not in op.inputs) or "none"
+        known = ", ".join(op.parameters) or "none"
         raise TypeError(
             f"{op.name}: no parameter {', '.join(map(repr, sorted(unknown)))}; it has {known} "
             f"and takes {len(op.inputs)} tensors by position"
@@ -88,9 +88,7 @@ def _settle(
     return Call(kernel, params, spec, op.rule is not None and is_floating(spec.dtype))
 
 
-def _lift(
-    op: Op[...], inputs: tuple[Any, ...], settings: config.Settings
-) -> tuple[Tensor, ...]:
+def _lift(op: Op[...], inputs: tuple[Any, ...], settings: config.Settings) -> tuple[Tensor, ...]:
     """A Python number takes the dtype and backend of the tensors it meets."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
     like = next((t for t in tensors if t.dtype != "bool"), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,13 +19,14 @@ class Row(NamedTuple):
 
     path: str
     layer: str
-    output: Spec | None
+    output: Spec
     parameters: int
     trainable: int
     flops: int
 
 
-class Summary(NamedTuple):
+@dataclasses.dataclass(frozen=True, repr=False)
+class Summary:
     """A model's rows, in the order in which the layers run, for an input of one spec."""
 
     input: Spec
@@ -46,20 +48,19 @@ class Summary(NamedTuple):
     def __str__(self) -> str:
         table = [("layer", "", "output", "parameters", "FLOPs")]
         for row in self.rows:
-            shape = "" if row.output is None else str(row.output)
-            table.append((row.path, row.layer, shape, f"{row.parameters:,}", f"{row.flops:,}"))
+            numbers = (f"{row.parameters:,}", f"{row.flops:,}")
+            table.append((row.path, row.layer, str(row.output), *numbers))
         table.append(("total", "", "", f"{self.parameters:,}", f"{self.flops:,}"))
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = []
-        for row in table:
-            cells = [
-                cell.ljust(width) if i < 3 else cell.rjust(width)
-                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            lines.append("  ".join(cells).rstrip())
-        return f"input {self.input}\n" + "\n".join(lines)
+        lines = [f"input {self.input}"]
+        for cells in table:
+            left = [cell.ljust(width) for cell, width in zip(cells[:3], widths[:3], strict=True)]
+            right = [cell.rjust(width) for cell, width in zip(cells[3:], widths[3:], strict=True)]
+            lines.append("  ".join(left + right))
+        return "\n".join(lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def flops_of(op: Op[...], out: Spec, inputs: tuple[Spec, ...], params: Mapping[str, Any]) -> int:

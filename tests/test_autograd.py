@@ -77,7 +77,10 @@ def test_nothing_is_remembered_under_no_grad_or_after_detach():
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (lambda x: (x * x).backward(), r"float32\[2\] is not a scalar; reduce it .* or give a seed"),
+        (
+            lambda x: (x * x).backward(),
+            r"float32\[2\] is not a scalar; reduce it .* or give a seed",
+        ),
         (lambda x: (x * x).backward(tg.tensor([1.0])), r"the seed float32\[1\] does not fit"),
         (lambda x: tg.tensor([1.0]).sum().backward(), "nothing that .* requires a gradient"),
         (lambda x: tg.grad(x.sum(), [tg.tensor([1.0])]), "input 0, .* does not require a gradient"),
@@ -93,7 +96,9 @@ def test_a_tensor_assigned_after_its_use_is_noticed_in_backward():
     x, w = tg.tensor([2.0], requires_grad=True), tg.tensor([3.0], requires_grad=True)
     loss = (x * w).sum()
     w.assign(tg.tensor([5.0]))
-    with pytest.raises(GradientError, match="multiply: a tensor that its gradient needs was assigned"):
+    with pytest.raises(
+        GradientError, match="multiply: a tensor that its gradient needs was assigned"
+    ):
         loss.backward()
     loss = (x + w).sum()  # the rule of add reads no value, so nothing is stale here
     w.assign(tg.tensor([7.0]))
@@ -182,7 +187,9 @@ def test_gradients_nobody_wants_are_not_computed():
         return tg.Spec(x.shape, x.dtype)
 
     watched.kernel(lambda xp, x, y: x * y)
-    watched.vjp(lambda g, x, y: (lambda: calls.append("x") or g * y, lambda: calls.append("y") or g * x))
+    watched.vjp(
+        lambda g, x, y: (lambda: calls.append("x") or g * y, lambda: calls.append("y") or g * x)
+    )
     x, y = tg.tensor([1.0], requires_grad=True), tg.tensor([2.0])
     watched(x, y).sum().backward()
     assert calls == ["x"] and x.grad.item() == 2
@@ -202,7 +209,10 @@ def bad_op(rule):
     ("rule", "message"),
     [
         (lambda g, x: (g, g), "returned 2 gradients for 1 inputs"),
-        (lambda g, x: tg.ops.cast(g, dtype="float32"), r"returned float32\[3\] for an input float64"),
+        (
+            lambda g, x: tg.ops.cast(g, dtype="float32"),
+            r"returned float32\[3\] for an input float64",
+        ),
     ],
 )
 def test_a_wrong_rule_is_named(rule, message):

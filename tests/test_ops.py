@@ -89,9 +89,7 @@ def test_against_pytorch(backend, case, dtype):
                 x.requires_grad = True
                 y.requires_grad = True
     out, want = call(case, *ours), case.torch(*theirs)
-    np.testing.assert_allclose(
-        out.numpy(), want.detach().numpy(), rtol=tolerance, atol=tolerance
-    )
+    np.testing.assert_allclose(out.numpy(), want.detach().numpy(), rtol=tolerance, atol=tolerance)
     if not case.order or not out.size:
         return
     seed = np.random.default_rng(0).standard_normal(out.shape).astype(out.dtype)
@@ -123,7 +121,9 @@ def test_kernels_have_the_signature_of_their_op(backend, name):
     op = getattr(tg.ops, name)
 
     def parameters(fn):
-        return [(p.name, p.kind is p.KEYWORD_ONLY) for p in inspect.signature(fn).parameters.values()]
+        return [
+            (p.name, p.kind is p.KEYWORD_ONLY) for p in inspect.signature(fn).parameters.values()
+        ]
 
     own = [k for k in backend.kernels if k.op == name]
     assert op.portable is not None or own, f"{name} has no kernel on {backend.name}"

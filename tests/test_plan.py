@@ -15,7 +15,13 @@ def test_a_recording_holds_forward_and_backward_and_reads_like_a_program():
         (w * x).sum().backward()
 
     recording = record(step, tg.tensor([3.0, 4.0]))
-    assert [c.op.name for c in recording.calls] == ["multiply", "sum", "reshape", "broadcast_to", "multiply"]
+    assert [c.op.name for c in recording.calls] == [
+        "multiply",
+        "sum",
+        "reshape",
+        "broadcast_to",
+        "multiply",
+    ]
     assert str(recording).splitlines()[:2] == [
         "y0: float32[2] = multiply(x0, x1)",
         "y1: float32[] = sum(y0, axis=(0,), keepdims=False)",

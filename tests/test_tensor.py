@@ -136,7 +136,9 @@ def test_a_tensor_is_not_written_in_place():
 def test_backends_do_not_mix():
     other = OtherBackend()
     x, y = tg.tensor([1.0]), tg.Tensor(np.ones(1, "float32"), other, tg.Spec((1,)))
-    with pytest.raises(BackendError, match=r"add: .*on numpy.*on other; move them to one: tg.tensor"):
+    with pytest.raises(
+        BackendError, match=r"add: .*on numpy.*on other; move them to one: tg.tensor"
+    ):
         x + y
     with pytest.raises(BackendError, match="assign: tensors of several backends"):
         x.assign(y)

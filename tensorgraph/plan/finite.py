@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -77,9 +78,6 @@ def first_nonfinite(step: Callable[[], Any]) -> Nonfinite | None:
     The step is abandoned at that op, so put what must not happen twice after the loss.
     """
     watch = _Watch()
-    with config.listen(watch):
-        try:
-            step()
-        except _FoundError:
-            pass
+    with config.listen(watch), contextlib.suppress(_FoundError):
+        step()
     return watch.found

@@ -68,7 +68,7 @@ def record(step: Callable[..., Any], *arguments: Any) -> Recording:
 
 
 def users_line() -> str:
-    """" (file, line N)" of the innermost caller outside tensorgraph."""
+    """ " (file, line N)" of the innermost caller outside tensorgraph."""
     frame = sys._getframe(1)
     while frame is not None and frame.f_code.co_filename.startswith(HERE):
         frame = frame.f_back  # type: ignore[assignment]  # None ends the loop

@@ -37,7 +37,9 @@ class Case:
         return "-".join(part for part in (self.op, self.label, shapes, given) if part)
 
 
-def draw(*shape: int, low: float = -2.0, high: float = 2.0, away: float = 0.0, seed: str = "") -> Any:
+def draw(
+    *shape: int, low: float = -2.0, high: float = 2.0, away: float = 0.0, seed: str = ""
+) -> Any:
     """Uniform float64 numbers, the same each time; none closer to 0 than ``away``."""
     digest = hashlib.sha256(f"{shape}{low}{high}{seed}".encode()).digest()
     x = np.random.default_rng(int.from_bytes(digest[:8], "little")).uniform(low, high, shape)
