@@ -1,0 +1,198 @@
+"""Random numbers from a counter: the same key gives the same numbers on every backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tensorgraph import config
+from tensorgraph.errors import DtypeError, ShapeError
+from tensorgraph.op import op
+from tensorgraph.ops.elementwise import cast, floating, less, less_equal, where
+from tensorgraph.spec import Shaped, Spec
+
+if TYPE_CHECKING:
+    from tensorgraph.tensor import Tensor
+
+Ints = tuple[int, ...]
+
+MULTIPLIERS = (0xCD9E8D57, 0xD2511F53)
+KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+CHUNK = 1 << 15  # blocks at a time: the work arrays stay in the cache
+
+
+@op
+def literal(*, values: Any, dtype: str) -> Spec:
+    """A constant from a number or nested sequences of numbers, on the backend in force."""
+    shape = []
+    while isinstance(values, tuple):
+        shape.append(len(values))
+        values = values[0] if values else 0
+    return Spec(tuple(shape), dtype)
+
+
+def _frozen(values: Any) -> Any:
+    return tuple(map(_frozen, values)) if isinstance(values, Sequence) else values
+
+
+literal.canonical(lambda *, values, dtype: {"values": _frozen(values), "dtype": dtype})
+literal.kernel(lambda xp, *, values, dtype: xp.asarray(values, dtype))
+
+
+@op
+def random_bits(key: Shaped, *, shape: Ints) -> Spec:
+    """uint32 words of the stream that ``key`` names: Philox4x32-10 (Salmon et al., SC 2011).
+
+    ``key`` is uint32[4]: the seed's low and high word, which are Philox's key, and the stream's,
+    which end its counter; the number of the block of four words begins it. A larger shape only
+    continues the stream.
+    """
+    if (key.shape, key.dtype) != ((4,), "uint32"):
+        raise DtypeError(
+            f"random_bits: the key is {Spec(key.shape, key.dtype)}, not uint32[4]: seed low, "
+            "seed high, stream low, stream high; leave it out for a fresh stream"
+        )
+    return Spec(shape, "uint32")
+
+
+random_bits.canonical(lambda key, *, shape: {"shape": _sizes("random_bits", shape)})
+
+
+@random_bits.kernel
+def _(xp: Any, key: Any, *, shape: Ints) -> Any:
+    size = math.prod(shape)
+    out = xp.empty((-(-size // 4), 4), xp.uint32)
+    for start in range(0, len(out), CHUNK):
+        part = out[start : start + CHUNK]
+        philox(xp, key, xp.arange(start, start + len(part), dtype=xp.uint64), part)
+    return out.reshape(-1)[:size].reshape(shape)
+
+
+def philox(xp: Any, key: Any, blocks: Any, out: Any) -> None:
+    """Write the four words of each block; words 0 and 2 of the state go through a round
+    together, as ``even``, and 1 and 3 as ``odd``, of which only the low halves count."""
+    words = key.astype(xp.uint64)
+    steps = xp.arange(ROUNDS, dtype=xp.uint64) * xp.asarray(KEY_STEPS, xp.uint64)[:, None]
+    keys = (words[:2, None] + steps) & 0xFFFFFFFF
+    multipliers = xp.asarray(MULTIPLIERS, xp.uint64)[:, None]
+    even, odd, product = (xp.empty((2, len(blocks)), xp.uint64) for _ in range(3))
+    even[0], even[1] = blocks & 0xFFFFFFFF, words[2]
+    odd[0], odd[1] = blocks >> 32, words[3]
+    for i in range(ROUNDS):
+        xp.multiply(even[::-1], multipliers, out=product)
+        xp.right_shift(product, 32, out=even)
+        even ^= odd
+        even ^= keys[:, i : i + 1]
+        even &= 0xFFFFFFFF
+        odd, product = product, odd
+    odd &= 0xFFFFFFFF
+    out[:, 0::2], out[:, 1::2] = even.T, odd.T
+
+
+@op
+def unit_interval(bits: Shaped, *, dtype: str) -> Spec:
+    """Random words as numbers in [0, 1): float32 has 24 bits of a word, float64 takes 53 bits
+    from two words, which the last axis holds."""
+    shape = bits.shape if dtype == "float32" else bits.shape[:-1]
+    return Spec(shape, floating("unit_interval", Spec(shape, dtype)))
+
+
+@unit_interval.kernel
+def _(xp: Any, bits: Any, *, dtype: str) -> Any:
+    if dtype == "float32":
+        return (bits >> 8).view(xp.int32).astype(xp.float32) * xp.float32(2.0**-24)
+    high, low = bits[..., 0] >> 5, bits[..., 1] >> 6
+    return (high * 2.0**26 + low) * 2.0**-53
+
+
+@op
+def box_muller(u: Shaped, *, shape: Ints) -> Spec:
+    """Pairs of numbers in [0, 1), (n, 2), to the first of 2n standard normal ones in ``shape``."""
+    return Spec(shape, u.dtype)
+
+
+@box_muller.kernel
+def _(xp: Any, u: Any, *, shape: Ints) -> Any:
+    radius = xp.sqrt(-2 * xp.log1p(-u[:, 0]))  # 1 - u is never 0
+    angle = u[:, 1] * (2 * math.pi)
+    out = xp.empty(u.shape, u.dtype)
+    xp.multiply(radius, xp.cos(angle), out=out[:, 0])
+    xp.multiply(radius, xp.sin(angle), out=out[:, 1])
+    return out.reshape(-1)[: math.prod(shape)].reshape(shape)
+
+
+def _sizes(name: str, shape: Any) -> Ints:
+    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    if min(sizes, default=0) < 0:
+        raise ShapeError(f"{name}: no size in shape {list(sizes)} may be negative")
+    return sizes
+
+
+def _fresh_key() -> Tensor:
+    return literal(values=config.next_key(), dtype="uint32")
+
+
+def _uniform(shape: Ints, dtype: str | None, key: Tensor | None) -> Tensor:
+    dtype = dtype or config.current().dtype.value
+    words = shape if dtype == "float32" else (*shape, 2)
+    bits = random_bits(_fresh_key() if key is None else key, shape=words)
+    return unit_interval(bits, dtype=dtype)
+
+
+def uniform(
+    shape: Any,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    dtype: str | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
+    """Random numbers from ``low`` up to ``high``; ``key``: uint32[4], see ``random_bits``."""
+    if low > high:
+        raise ShapeError(f"uniform: low {low} is above high {high}; swap them")
+    u = _uniform(_sizes("uniform", shape), dtype, key)
+    return u if (low, high) == (0, 1) else u * (high - low) + low
+
+
+def normal(
+    shape: Any,
+    *,
+    mean: float = 0.0,
+    std: float = 1.0,
+    dtype: str | None = None,
+    key: Tensor | None = None,
+) -> Tensor:
+    """Normally distributed random numbers; ``key``: uint32[4], see ``random_bits``."""
+    if std < 0:
+        raise ShapeError(f"normal: std {std} is negative")
+    sizes = _sizes("normal", shape)
+    pairs = _uniform((-(-math.prod(sizes) // 2), 2), dtype, key)
+    z = box_muller(pairs, shape=sizes)
+    return z if (mean, std) == (0, 1) else z * std + mean
+
+
+def bernoulli(shape: Any, *, p: float, dtype: str = "bool", key: Tensor | None = None) -> Tensor:
+    """True (or 1) with probability ``p``, to 32 bits; ``key``: see ``random_bits``."""
+    if not 0 <= p <= 1:
+        raise ShapeError(f"bernoulli: p {p} is not a probability, from 0 to 1")
+    key = _fresh_key() if key is None else key
+    bits = random_bits(key, shape=_sizes("bernoulli", shape))
+    bound = round(p * 2**32)
+    chosen = less_equal(bits, bound - 1) if bound else less(bits, 0)
+    return chosen if dtype == "bool" else cast(chosen, dtype=dtype)
+
+
+def dropout(
+    x: Tensor, *, p: float = 0.5, training: bool = True, key: Tensor | None = None
+) -> Tensor:
+    """Zero each element with probability ``p`` and scale the others by ``1 / (1 - p)``;
+    without ``training`` or with ``p=0``, ``x`` as it is. ``key``: see ``random_bits``."""
+    if not 0 <= p <= 1:
+        raise ShapeError(f"dropout: p {p} is not a probability, from 0 to 1")
+    if not training or p == 0:
+        return x
+    key = x.constant(config.next_key(), "uint32") if key is None else key
+    kept = bernoulli(x.shape, p=1 - p, key=key)
+    return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), x.constant(0))
