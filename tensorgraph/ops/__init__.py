@@ -1,16 +1,28 @@
 """The ops: every function of tensors that tensorgraph knows, a module per family."""
 
-from tensorgraph.ops.elementwise import *
-from tensorgraph.ops.functions import *
-from tensorgraph.ops.reduction import *
-from tensorgraph.ops.shape import *
+# ruff: noqa: I001, A004  an index: dense, by family, and the names are the array API's
+# fmt: off
+from tensorgraph.ops.elementwise import (
+    abs as abs, add as add, cast as cast, ceil as ceil, clip as clip, divide as divide,
+    equal as equal, floor as floor, greater as greater, greater_equal as greater_equal,
+    isfinite as isfinite, less as less, less_equal as less_equal, log as log,
+    logical_and as logical_and, logical_not as logical_not, logical_or as logical_or,
+    logical_xor as logical_xor, maximum as maximum, minimum as minimum, multiply as multiply,
+    negative as negative, not_equal as not_equal, pow as pow, reciprocal as reciprocal,
+    round as round, rsqrt as rsqrt, sign as sign, sqrt as sqrt, square as square,
+    subtract as subtract, where as where,
+)
+from tensorgraph.ops.functions import (
+    acos as acos, asin as asin, atan as atan, cos as cos, cosh as cosh, exp as exp,
+    expm1 as expm1, log1p as log1p, sin as sin, sinh as sinh, tan as tan, tanh as tanh,
+)
 from tensorgraph.ops.random import (
-    bernoulli,
-    box_muller,
-    dropout,
-    literal,
-    normal,
-    random_bits,
-    uniform,
-    unit_interval,
+    bernoulli as bernoulli, box_muller as box_muller, dropout as dropout, literal as literal,
+    normal as normal, random_bits as random_bits, uniform as uniform,
+    unit_interval as unit_interval,
+)
+from tensorgraph.ops.reduction import mean as mean, sum as sum
+from tensorgraph.ops.shape import (
+    broadcast_to as broadcast_to, permute_dims as permute_dims, reshape as reshape,
+    sum_to as sum_to,
 )
