@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tensorgraph import config
 from tensorgraph.backend import ABSTRACT, Backend, select_kernel
 from tensorgraph.discovery import PLUGINS
-from tensorgraph.errors import BackendError, DtypeError
+from tensorgraph.errors import DtypeError
 from tensorgraph.op import Op
 from tensorgraph.spec import Spec, is_floating, kind
 from tensorgraph.tensor import Node, Tensor, mixed_backends
