@@ -6,14 +6,14 @@ from __future__ import annotations
 class TensorgraphError(Exception):
     """Base class, so that callers can catch the whole family."""
 
-
-class ShapeError(TensorgraphError, ValueError):
-    """The shapes of an op's inputs, or its parameters, do not fit together."""
-
-    where: str = ""
+    where: str = ""  # the layer it happened in
 
     def __str__(self) -> str:
         return super().__str__() + self.where
+
+
+class ShapeError(TensorgraphError, ValueError):
+    """The shapes of an op's inputs, or its parameters, do not fit together."""
 
 
 class DtypeError(TensorgraphError, TypeError):
@@ -52,5 +52,7 @@ class ConflictError(PluginError):
     """Two plugins registered the same name."""
 
 
-class UnknownNameError(PluginError, LookupError):
+class UnknownNameError(PluginError, KeyError):
     """Nothing is registered under that name."""
+
+    __str__ = Exception.__str__  # a KeyError's own is the repr of the message

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, ParamSpec, TypeVar
 
-from tensorgraph.errors import GradientError
+from tensorgraph.errors import ConflictError, GradientError
 
 if TYPE_CHECKING:
     from tensorgraph.spec import Spec
@@ -31,20 +31,20 @@ class Op(Generic[P]):
     without asking the op.
     """
 
-    run: ClassVar[Callable[..., Tensor]]  # tensor.py provides it
+    run: ClassVar[Callable[..., Tensor]]  # execute.py provides it
+    declared: ClassVar[dict[str, str]] = {}  # name → module: kernels find their op by its name
 
     def __init__(self, shape_rule: Callable[P, Spec]) -> None:
         self.name = shape_rule.__name__
-        self.shape_rule = shape_rule
-        self.signature = inspect.signature(shape_rule)
-        parameters = self.signature.parameters.values()
-        self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
-        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-        self.defaults = {
-            p.name: p.default
-            for p in parameters
-            if p.kind is p.KEYWORD_ONLY and p.default is not p.empty
-        }
+        module = Op.declared.setdefault(self.name, shape_rule.__module__)
+        if module != shape_rule.__module__:
+            raise ConflictError(
+                f"op {self.name!r} is declared in {module} and again in "
+                f"{shape_rule.__module__}; kernels find their op by its name: rename one"
+            )
+        self.shape_rule = self.__wrapped__ = shape_rule
+        self.inputs, self.parameters, self.variadic = _arguments(shape_rule)
+        self.defaults: dict[str, Any] = getattr(shape_rule, "__kwdefaults__", None) or {}
         self.portable: Callable[..., Any] | None = None
         self.canonicalize: Callable[..., dict[str, Any]] | None = None
         self.rule: Callable[..., Any] | None = None
@@ -52,7 +52,6 @@ class Op(Generic[P]):
         self.count_flops: Callable[..., int] | None = None
         self.__name__ = self.name
         self.__doc__ = shape_rule.__doc__
-        self.__signature__ = self.signature
 
     def kernel(self, fn: F) -> F:
         """Give the op a kernel for every backend: ``fn(xp, *arrays, **params)``."""
@@ -72,25 +71,23 @@ class Op(Generic[P]):
         """Give the op its gradient rule, written in ops and so differentiable in its turn.
 
         ``fn(g, …)`` takes the gradient of the output and then, by name, what it reads: ``out``,
-        inputs, parameters. Only what it names is kept until the backward pass, and of an
-        argument annotated ``Shaped`` only the shape and dtype. It returns a gradient for each
-        input: a tensor, None for zero, or a function of no arguments that makes the tensor,
-        called only where that gradient is wanted.
+        inputs, parameters (``**params``: all of them). Only what it names is kept until the
+        backward pass, and of an argument annotated ``Shaped`` only the shape and dtype. It returns
+        a gradient for each input: a tensor, None for zero, or a function of no arguments that makes
+        the tensor, called only where that gradient is wanted.
         """
-        parameters = list(inspect.signature(fn).parameters.values())
-        arguments = [p for p in parameters if p.kind is not p.KEYWORD_ONLY][1:]
-        unknown = {p.name for p in arguments} - {"out", *self.inputs}
+        (_, *arguments), params, _ = _arguments(fn)
+        unknown = set(arguments) - {"out", *self.inputs}
         if unknown:
             raise GradientError(
                 f"the gradient rule of op {self.name!r} names {', '.join(sorted(unknown))}; "
                 f"it may name out, {', '.join(self.inputs)} and, keyword-only, parameters"
             )
+        if fn.__code__.co_flags & inspect.CO_VARKEYWORDS:
+            params = self.parameters
         self.rule = fn
-        self.reads = Reads(
-            tuple(p.name for p in arguments),
-            tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY),
-            frozenset(p.name for p in arguments if p.annotation not in ("Shaped", "Spec")),
-        )
+        data = frozenset(name for name in arguments if not _is_spec(fn.__annotations__.get(name)))
+        self.reads = Reads(tuple(arguments), params, data)
         return fn
 
     def flops(self, fn: F) -> F:
@@ -125,7 +122,25 @@ class Op(Generic[P]):
         return Op.run(self, inputs, params)
 
     def __repr__(self) -> str:
-        return f"<op {self.name}{self.signature}>"
+        return f"<op {self.name}{inspect.signature(self)}>"
+
+
+def _arguments(fn: Any) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
+    """The names of a function's positional and of its keyword-only arguments, and whether the last
+    of the former is ``*args``. ``inspect.signature`` says the same in fifteen times as long, which
+    the import of tensorgraph would feel: it declares every op."""
+    code = fn.__code__
+    variadic = bool(code.co_flags & inspect.CO_VARARGS)
+    keyword_only = code.co_argcount + code.co_kwonlyargcount
+    rest = code.co_varnames[keyword_only : keyword_only + variadic]
+    names = code.co_varnames[:keyword_only]
+    return names[: code.co_argcount] + rest, names[code.co_argcount :], variadic
+
+
+def _is_spec(annotation: Any) -> bool:
+    """Whether an argument is annotated ``Shaped`` or ``Spec``, as a class or as a string."""
+    name = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+    return name.rpartition(".")[2] in ("Shaped", "Spec")
 
 
 def op(shape_rule: Callable[P, Spec]) -> Op[P]:
