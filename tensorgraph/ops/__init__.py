@@ -13,7 +13,7 @@ from tensorgraph.ops.elementwise import (
     subtract as subtract, where as where,
 )
 from tensorgraph.ops.functions import (
-    acos as acos, asin as asin, atan as atan, cos as cos, cosh as cosh, exp as exp,
+    acos as acos, asin as asin, atan as atan, cos as cos, cosh as cosh, erf as erf, exp as exp,
     expm1 as expm1, log1p as log1p, sin as sin, sinh as sinh, tan as tan, tanh as tanh,
 )
 from tensorgraph.ops.random import (

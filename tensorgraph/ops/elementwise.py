@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import Op, op
@@ -13,10 +13,16 @@ from tensorgraph.spec import Shaped, Spec, is_floating
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
-    Operand = Tensor | float
-    Unary = Op[[Operand]]
-    Binary = Op[[Operand, Operand]]
+    Operand: TypeAlias = Tensor | float
+    Unary: TypeAlias = Op[[Operand]]
+    Binary: TypeAlias = Op[[Operand, Operand]]
 Function = Callable[..., Any]
+Maybe = Function | None
+
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
 
 
 def broadcast(name: str, *xs: Shaped) -> tuple[int, ...]:
@@ -55,9 +61,26 @@ def floating(name: str, *xs: Shaped) -> str:
     return dtype
 
 
-def _declare(
-    name: str, doc: str, rule: Function, vjp: Function | None, kernel: Function | None
-) -> Op[...]:
+def numeric(name: str, *xs: Shaped) -> str:
+    """The dtype that all of these have, which is not bool."""
+    dtype = one_dtype(name, *xs)
+    if dtype == "bool":
+        raise DtypeError(
+            f"{name}: needs numbers, not {_text(xs[0])}; cast it: tg.ops.cast(x, dtype='float32')"
+        )
+    return dtype
+
+
+def boolean(name: str, *xs: Shaped) -> str:
+    """The dtype bool, which all of these have."""
+    if {x.dtype for x in xs} != {"bool"}:
+        raise DtypeError(
+            f"{name}: needs bool, not {' and '.join(map(_text, xs))}; compare first: x != 0"
+        )
+    return "bool"
+
+
+def _declare(rule: Function, name: str, doc: str, vjp: Maybe, kernel: Maybe) -> Op[...]:
     rule.__name__, rule.__doc__ = name, doc
     declared = op(rule)
     declared.kernel(kernel or (lambda xp, *xs: getattr(xp, name)(*xs)))
@@ -67,42 +90,33 @@ def _declare(
 
 
 def unary(
-    name: str,
-    doc: str,
-    vjp: Function | None = None,
-    kernel: Function | None = None,
-    *,
-    any_dtype: bool = False,
+    name: str, doc: str, vjp: Maybe = None, kernel: Maybe = None, *, dtype: Function = floating
 ) -> Unary:
-    """An op on each element of one tensor, by default the array library's of that name."""
+    """An op on each element of one tensor, by default the array library's of that name.
+
+    ``dtype(name, x)`` gives the dtype of the output, or refuses that of ``x``.
+    """
 
     def rule(x: Shaped) -> Spec:
-        return Spec(x.shape, x.dtype if any_dtype else floating(name, x))
+        return Spec(x.shape, dtype(name, x))
 
-    return _declare(name, doc, rule, vjp, kernel)
+    return _declare(rule, name, doc, vjp, kernel)
 
 
 def binary(
-    name: str,
-    doc: str,
-    vjp: Function | None = None,
-    kernel: Function | None = None,
-    *,
-    dtype: Function = one_dtype,
+    name: str, doc: str, vjp: Maybe = None, kernel: Maybe = None, *, dtype: Function = numeric
 ) -> Binary:
     """An op on the elements of two tensors that broadcast."""
 
     def rule(x: Shaped, y: Shaped) -> Spec:
         return Spec(broadcast(name, x, y), dtype(name, x, y))
 
-    return _declare(name, doc, rule, vjp, kernel)
+    return _declare(rule, name, doc, vjp, kernel)
 
 
 add = binary("add", "``x + y``.", lambda g: (g, g))
 subtract = binary("subtract", "``x - y``.", lambda g: (g, lambda: -g))
-multiply = binary(
-    "multiply", "``x * y``.", lambda g, x, y: (lambda: g * y, lambda: g * x)
-)
+multiply = binary("multiply", "``x * y``.", lambda g, x, y: (lambda: g * y, lambda: g * x))
 divide = binary(
     "divide",
     "``x / y``, of floating-point tensors.",
@@ -136,18 +150,25 @@ def _share(x: Tensor, y: Tensor) -> Tensor:
     return cast(x > y, dtype=x.dtype) + cast(x == y, dtype=x.dtype) * 0.5
 
 
-negative = unary("negative", "``-x``.", lambda g: -g, any_dtype=True)
+def _no_gradient(g: Tensor) -> None:
+    """The rule of an op that is flat wherever it has a derivative."""
+
+
+def _compared(name: str, *xs: Shaped) -> str:
+    one_dtype(name, *xs)
+    return "bool"
+
+
+negative = unary("negative", "``-x``.", lambda g: -g, dtype=numeric)
 abs = unary(
-    "abs", "The absolute value; its gradient at 0 is 0.", lambda g, x: g * sign(x), any_dtype=True
+    "abs", "The absolute value; its gradient at 0 is 0.", lambda g, x: g * sign(x), dtype=numeric
 )
-sign = unary("sign", "-1, 0 or 1; its gradient is 0.", lambda g: None, any_dtype=True)
-floor = unary("floor", "The largest integer not above; its gradient is 0.", lambda g: None)
-ceil = unary("ceil", "The smallest integer not below; its gradient is 0.", lambda g: None)
-round = unary("round", "The nearest integer, ties to even; its gradient is 0.", lambda g: None)
-square = unary("square", "``x * x``.", lambda g, x: g * (x * 2.0))
-reciprocal = unary(
-    "reciprocal", "``1 / x``.", lambda g, out: -g * (out * out), lambda xp, x: 1 / x
-)
+sign: Unary = unary("sign", "-1, 0 or 1; its gradient is 0.", _no_gradient, dtype=numeric)
+floor = unary("floor", "The largest integer not above; its gradient is 0.", _no_gradient)
+ceil = unary("ceil", "The smallest integer not below; its gradient is 0.", _no_gradient)
+round = unary("round", "The nearest integer, ties to even; its gradient is 0.", _no_gradient)
+square = unary("square", "``x * x``.", lambda g, x: g * (x * 2.0), dtype=numeric)
+reciprocal = unary("reciprocal", "``1 / x``.", lambda g, out: -g * (out * out), lambda xp, x: 1 / x)
 sqrt = unary("sqrt", "The square root.", lambda g, out: g * 0.5 / out)
 rsqrt = unary(
     "rsqrt",
@@ -155,84 +176,61 @@ rsqrt = unary(
     lambda g, out: g * -0.5 * (out * out * out),
     lambda xp, x: 1 / xp.sqrt(x),
 )
-log = unary("log", "The natural logarithm.", lambda g, x: g / x)
+log: Unary = unary("log", "The natural logarithm.", lambda g, x: g / x)
+
+equal = binary("equal", "``x == y``.", dtype=_compared)
+not_equal = binary("not_equal", "``x != y``.", dtype=_compared)
+less = binary("less", "``x < y``.", dtype=_compared)
+less_equal = binary("less_equal", "``x <= y``.", dtype=_compared)
+greater = binary("greater", "``x > y``.", dtype=_compared)
+greater_equal = binary("greater_equal", "``x >= y``.", dtype=_compared)
+logical_and = binary("logical_and", "``x and y``.", dtype=boolean)
+logical_or = binary("logical_or", "``x or y``.", dtype=boolean)
+logical_xor = binary("logical_xor", "``x`` or ``y``, but not both.", dtype=boolean)
+logical_not = unary("logical_not", "``not x``.", dtype=boolean)
+isfinite = unary(
+    "isfinite", "Whether each element is neither infinite nor NaN.", dtype=lambda name, x: "bool"
+)
 
 
-def _compare(name: str, doc: str) -> Binary:
-    def rule(x: Shaped, y: Shaped) -> Spec:
-        one_dtype(name, x, y)
-        return Spec(broadcast(name, x, y), "bool")
-
-    return _declare(name, doc, rule, None, None)
-
-
-equal = _compare("equal", "``x == y``.")
-not_equal = _compare("not_equal", "``x != y``.")
-less = _compare("less", "``x < y``.")
-less_equal = _compare("less_equal", "``x <= y``.")
-greater = _compare("greater", "``x > y``.")
-greater_equal = _compare("greater_equal", "``x >= y``.")
-
-
-def _boolean(name: str, *xs: Shaped) -> str:
-    if {x.dtype for x in xs} != {"bool"}:
-        raise DtypeError(
-            f"{name}: needs bool, not {' and '.join(map(_text, xs))}; compare first: x != 0"
-        )
-    return "bool"
-
-
-logical_and = binary("logical_and", "``x and y``.", dtype=_boolean)
-logical_or = binary("logical_or", "``x or y``.", dtype=_boolean)
-logical_xor = binary("logical_xor", "``x`` or ``y``, but not both.", dtype=_boolean)
-
-
-@op
-def logical_not(x: Shaped) -> Spec:
-    """``not x``."""
-    return Spec(x.shape, _boolean("logical_not", x))
-
-
-logical_not.kernel(lambda xp, x: xp.logical_not(x))
-
-
-@op
-def isfinite(x: Shaped) -> Spec:
-    """Whether each element is neither infinite nor NaN."""
-    return Spec(x.shape, "bool")
-
-
-isfinite.kernel(lambda xp, x: xp.isfinite(x))
-
-
-@op
-def where(condition: Shaped, x: Shaped, y: Shaped) -> Spec:
-    """``x`` where ``condition`` holds, else ``y``."""
-    _boolean("where", condition)
+def _where(condition: Shaped, x: Shaped, y: Shaped) -> Spec:
+    boolean("where", condition)
     return Spec(broadcast("where", condition, x, y), one_dtype("where", x, y))
 
 
-where.kernel(lambda xp, condition, x, y: xp.where(condition, x, y))
-where.vjp(
+where: Op[[Tensor, Operand, Operand]] = _declare(
+    _where,
+    "where",
+    "``x`` where ``condition`` holds, else ``y``; the other's gradient there is 0.",
     lambda g, condition: (
         None,
         lambda: where(condition, g, 0.0),
         lambda: where(condition, 0.0, g),
-    )
+    ),
+    None,
 )
 
 
 @op
 def clip(x: Shaped, *, min: float | None = None, max: float | None = None) -> Spec:
     """``x`` held between two numbers; the gradient is 1 from ``min`` to ``max``, 0 outside."""
-    if min is not None and max is not None and min > max:
-        raise ShapeError(f"clip: min {min} is above max {max}")
-    return Spec(x.shape, x.dtype)
+    if (min is None and max is None) or (min is not None and max is not None and min > max):
+        raise ShapeError(f"clip: min {min} and max {max} bound nothing; give min <= max, or one")
+    return Spec(x.shape, numeric("clip", x))
 
 
-@clip.kernel
-def _(xp: Any, x: Any, *, min: float | None, max: float | None) -> Any:
-    return xp.clip(x, min, max)
+@clip.canonical
+def _(x: Shaped, *, min: float | None, max: float | None) -> dict[str, float | None]:
+    number = float if is_floating(x.dtype) else int
+    if number is int and any(b is not None and b % 1 for b in (min, max)):
+        raise DtypeError(
+            f"clip: {_text(x)} cannot be held between {min} and {max}; cast it: "
+            "tg.ops.cast(x, dtype='float32')"
+        )
+    return {name: b if b is None else number(b) for name, b in (("min", min), ("max", max))}
+
+
+clip.kernel(lambda xp, x, *, min, max: xp.clip(x, min, max))
 
 
 @clip.vjp
@@ -244,6 +242,8 @@ def _(g: Tensor, x: Tensor, *, min: float | None, max: float | None) -> Tensor:
 @op
 def cast(x: Shaped, *, dtype: str) -> Spec:
     """The same values in another dtype: "bool", "int64", "float32", …."""
+    if dtype not in DTYPES:
+        raise DtypeError(f"cast: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     return Spec(x.shape, dtype)
 
 
