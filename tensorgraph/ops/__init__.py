@@ -16,12 +16,21 @@ from tensorgraph.ops.functions import (
     acos as acos, asin as asin, atan as atan, cos as cos, cosh as cosh, erf as erf, exp as exp,
     expm1 as expm1, log1p as log1p, sin as sin, sinh as sinh, tan as tan, tanh as tanh,
 )
+from tensorgraph.ops.index import (
+    add_along_axis as add_along_axis, argsort as argsort, embedding as embedding, flip as flip,
+    gather as gather, getitem as getitem, one_hot as one_hot, scatter_add as scatter_add,
+    split as split, take as take, take_along_axis as take_along_axis,
+)
 from tensorgraph.ops.random import (
     bernoulli as bernoulli, box_muller as box_muller, dropout as dropout, literal as literal,
     normal as normal, random_bits as random_bits, uniform as uniform,
     unit_interval as unit_interval,
 )
-from tensorgraph.ops.reduction import mean as mean, sum as sum
+from tensorgraph.ops.reduction import (
+    all as all, any as any, argmax as argmax, argmin as argmin, cumsum as cumsum,
+    logsumexp as logsumexp, max as max, mean as mean, min as min, prod as prod, std as std,
+    sum as sum, var as var,
+)
 from tensorgraph.ops.shape import (
     broadcast_to as broadcast_to, permute_dims as permute_dims, reshape as reshape,
     sum_to as sum_to,
