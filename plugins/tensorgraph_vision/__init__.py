@@ -1,1 +1,50 @@
-"""Not built yet."""
+"""Image sources, splits and reference models. Each source is imported when it is first used."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from tensorgraph import hookimpl
+from tensorgraph.data import Dataset
+from tensorgraph.errors import ConfigError
+from tensorgraph.hookspecs import Register
+
+SOURCES = {
+    "digits": "",
+    "idx": "a folder with MNIST's four IDX files (train-images-idx3-ubyte[.gz], …)",
+    "medmnist": "an .npz in MedMNIST's layout (train_images, train_labels, …)",
+    "folder": "a folder of png, jpg, tif or bmp images, a subfolder per class",
+    "csv": "a .csv or .tsv manifest with the columns path, label and optionally split and group",
+    "image": "a single png, jpg, tif or bmp image",
+}
+
+
+class OnUse:
+    """A source whose module, ``tensorgraph_vision.sources.<name>``, is imported on first use."""
+
+    def __init__(self, name: str, reads: str) -> None:
+        self.name = name
+        self.reads = reads
+
+    def accepts(self, path: Path) -> bool:
+        return bool(self.reads) and bool(self._module().accepts(path))
+
+    def load(self, path: Path | None, **options: Any) -> Dataset:
+        if path is None and self.reads:
+            raise ConfigError(f"{self.name!r} reads {self.reads}: give its path, not the name")
+        dataset: Dataset = self._module().load(path, **options)
+        return dataset
+
+    def _module(self) -> Any:
+        return importlib.import_module(f"tensorgraph_vision.sources.{self.name}")
+
+    def __repr__(self) -> str:
+        return f"<source {self.name}>"
+
+
+@hookimpl
+def register_datasets(register: Register) -> None:
+    for name, reads in SOURCES.items():
+        register(name, OnUse(name, reads))

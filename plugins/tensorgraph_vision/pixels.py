@@ -1,0 +1,73 @@
+"""Arrays of pixels: their size, channels, and the value that stands for white."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tensorgraph.errors import ConfigError, DataError
+
+LUMA = (19595, 38470, 7471)  # ITU-R BT.601 in 1/65536, as in Pillow
+
+
+def white_of(dtype: Any) -> float:
+    """The raw value that stands for 1.0: the largest of an unsigned dtype, 1 for floats."""
+    return float(np.iinfo(dtype).max) if np.dtype(dtype).kind == "u" else 1.0
+
+
+def check_options(resize: Any, channels: Any) -> tuple[tuple[int, int] | None, int | None]:
+    """``resize`` and ``channels`` as they may be used, or the error that says what is wrong."""
+    if channels not in (None, 1, 3):
+        raise ConfigError(f"channels is 1 (grey) or 3 (RGB), not {channels!r}")
+    if resize is None:
+        return None, channels
+    size = tuple(resize) if isinstance(resize, list | tuple) else ()
+    if len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+        raise ConfigError(f"resize is two positive integers, [height, width], not {resize!r}")
+    return size, channels
+
+
+def fit(images: Any, resize: Any, channels: Any) -> Any:
+    """Bring a batch (N, C, H, W) to a size and a number of channels; None leaves as it is."""
+    resize, channels = check_options(resize, channels)
+    images = with_channels(images, channels or images.shape[1], axis=1)
+    if resize is None or images.shape[2:] == resize:
+        return images
+    if images.ndim != 4:
+        raise ConfigError(f"resize works on flat images, and these are {list(images.shape[2:])}")
+    out = np.empty((*images.shape[:2], *resize), images.dtype)
+    for i, image in enumerate(images):
+        for c, plane in enumerate(image):
+            out[i, c] = resized(plane, resize)
+    return out
+
+
+def with_channels(x: Any, channels: int, axis: int) -> Any:
+    """Grey repeated to RGB, or RGB weighed to grey (ITU-R BT.601)."""
+    own = x.shape[axis]
+    if own == channels:
+        return x
+    if own == 1:
+        return np.repeat(x, channels, axis)
+    if (own, channels) != (3, 1):
+        raise DataError(f"images have {own} channels, and {channels} are wanted")
+    planes = [np.take(x, [c], axis) for c in range(3)]
+    if x.dtype.kind == "f":
+        total: Any = sum(w / 65536 * plane for w, plane in zip(LUMA, planes))
+    else:
+        weighted: list[Any] = [w * plane.astype(np.int64) for w, plane in zip(LUMA, planes)]
+        total = (sum(weighted) + 32768) >> 16
+    return total.astype(x.dtype)
+
+
+def resized(x: Any, size: tuple[int, int]) -> Any:
+    """One image (H, W) or uint8 (H, W, 3), resampled bilinearly with Pillow's antialiasing."""
+    if x.shape[:2] == size:
+        return x
+    if x.dtype == np.uint8:
+        return np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BILINEAR))
+    plane = Image.fromarray(np.asarray(x, np.float32))  # Pillow resamples 16 bits only so
+    out = np.asarray(plane.resize(size[::-1], Image.Resampling.BILINEAR))
+    return (out if x.dtype.kind == "f" else np.rint(out)).astype(x.dtype)

@@ -1,0 +1,1 @@
+"""A module per source: ``accepts(path)`` and ``load(path, **options)``."""
