@@ -29,11 +29,12 @@ class Node:
         self.backend = out.backend
         self.spec = out.spec
         self.arrays = out.data if "out" in reads else None  # not ``out``: that would be a cycle
+        names = op.inputs
         if op.variadic:
-            self.saved: tuple[Any, ...] = xs if reads - {"out"} else tuple([x.spec for x in xs])
-        else:
-            names = zip(op.inputs, xs, strict=True)
-            self.saved = tuple([x if name in reads else x.spec for name, x in names])
+            names += (names[-1],) * (len(xs) - len(names))
+        self.saved: tuple[Any, ...] = tuple(
+            [x if name in reads else x.spec for name, x in zip(names, xs)]
+        )
         self.version = self.versions()
 
     def versions(self) -> int:

@@ -1,0 +1,302 @@
+"""Ops that pick elements: indexing, take, and their adjoints, which add elements up."""
+
+from __future__ import annotations
+
+import operator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from tensorgraph import config
+from tensorgraph.backend import ABSTRACT
+from tensorgraph.errors import DtypeError, ShapeError
+from tensorgraph.op import op
+from tensorgraph.ops.elementwise import broadcast, cast, equal
+from tensorgraph.spec import Shaped, Spec, kind
+
+if TYPE_CHECKING:
+    from tensorgraph.tensor import Tensor
+
+Ints = tuple[int, ...]
+Key = tuple[Any, ...]  # int, None, (start, stop, step) or ARRAY for each part
+ARRAY = "array"
+
+
+def axis_of(name: str, x: Shaped, axis: int) -> int:
+    """An axis counted from 0."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"{name}: axis {axis} does not fit {_text(x)}")
+    return axis % x.ndim
+
+
+def _text(x: Shaped) -> str:
+    return str(Spec(x.shape, x.dtype))
+
+
+@op
+def gather(x: Shaped, *indices: Shaped, key: Key) -> Spec:
+    """What ``getitem`` runs: ``x[key]``, the key being a hashable tuple of integers, None,
+    (start, stop, step) for a slice, and "array" where the next of ``indices`` goes."""
+    shape: list[int] = []
+    places: list[int] = []  # how many axes are in front of each advanced one
+    for part in key:
+        if part is None:
+            shape.append(1)
+        elif isinstance(part, tuple):
+            start, stop, step = part
+            shape.append(len(range(start, -1 if stop is None else stop, step)))
+        else:
+            places.append(len(shape))
+    picked = broadcast("getitem", *indices) if indices else ()
+    place = places[0] if len(set(places)) == 1 else 0  # apart from each other, they come first
+    return Spec((*shape[:place], *picked, *shape[place:]), x.dtype)
+
+
+def _native(key: Key, indices: tuple[Any, ...]) -> tuple[Any, ...]:
+    rest = iter(indices)
+    parts = [
+        slice(*part) if isinstance(part, tuple) else next(rest) if part == ARRAY else part
+        for part in key
+    ]
+    return (*parts, ...)  # with an ellipsis, one element is an array as well
+
+
+@gather.kernel
+def _(xp: Any, x: Any, *indices: Any, key: Key) -> Any:
+    try:
+        return x[_native(key, indices)]
+    except IndexError as error:
+        raise ShapeError(f"getitem: {error}, of shape {list(x.shape)}") from None
+
+
+@gather.vjp
+def _(g: Tensor, x: Shaped, *indices: Tensor, key: Key) -> Any:
+    back = scatter_add(g, *indices, key=key, shape=x.shape)
+    return (back, *[None] * len(indices))
+
+
+@op
+def scatter_add(x: Shaped, *indices: Shaped, key: Key, shape: Ints) -> Spec:
+    """The adjoint of ``gather``: zeros of ``shape``, to whose ``[key]`` ``x`` is added; an
+    element that is picked several times gets the sum."""
+    return Spec(shape, x.dtype)
+
+
+@scatter_add.kernel
+def _(xp: Any, x: Any, *indices: Any, key: Key, shape: Ints) -> Any:
+    out = xp.zeros(shape, x.dtype)
+    if not indices:  # slices never meet an element twice
+        out[_native(key, ())] = x
+        return out
+    places = xp.arange(out.size).reshape(shape)[_native(key, indices)]
+    xp.add.at(out.reshape(-1), places.reshape(-1), x.reshape(-1))  # fast in one dimension only
+    return out
+
+
+@scatter_add.vjp
+def _(g: Tensor, x: Shaped, *indices: Tensor, key: Key) -> Any:
+    return (gather(g, *indices, key=key), *[None] * len(indices))
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """``x[key]``, NumPy's basic and advanced indexing: integers, slices, ``...``, None, and
+    integer or boolean tensors, arrays and lists. A mask is read on the host, since the shape of
+    the result depends on its values."""
+    parts = [_part(x, part) for part in (key if isinstance(key, tuple) else (key,))]
+    axes = [0 if p is None or p is ... else p.ndim if _is_mask(p) else 1 for p in parts]
+    missing = x.ndim - sum(axes)
+    dots = [i for i, part in enumerate(parts) if part is ...] or [len(parts)]
+    if missing < 0 or len(dots) > 1:
+        wrong = f"{sum(axes)} indices are too many" if missing < 0 else "one ellipsis is enough"
+        raise ShapeError(f"getitem: {wrong} for {_text(x)}")
+    parts[dots[0] : dots[0] + 1] = [slice(None)] * missing
+    encoded: list[Any] = []
+    arrays: list[Tensor] = []
+    axis = 0
+    for part in parts:
+        if part is None:
+            encoded.append(None)
+            continue
+        if _is_mask(part):
+            found = _nonzero(x, part, axis)
+            axis += part.ndim - 1
+        else:
+            found = [part]
+        for index in found:
+            if isinstance(index, slice):
+                start, stop, step = index.indices(x.shape[axis])
+                empty = not range(start, stop, step)
+                encoded.append((0, 0, 1) if empty else (start, None if stop < 0 else stop, step))
+            elif isinstance(index, int):
+                _within(x, axis, index, index)
+                encoded.append(index % x.shape[axis])
+            else:
+                encoded.append(ARRAY)
+                arrays.append(_indices(x, index, axis))
+        axis += 1
+    return gather(x, *arrays, key=tuple(encoded))
+
+
+def _part(x: Tensor, part: Any) -> Any:
+    """A part of a key as None, an ellipsis, a slice, an int, a tensor or a host array."""
+    if part is None or part is ... or isinstance(part, slice | type(x)):
+        return part
+    if isinstance(part, list | tuple | range):
+        backend = config.get_backend()
+        part = backend.to_host(backend.asarray(list(part), None))
+        return part if part.size else part.astype("int64")
+    if getattr(part, "shape", ()):
+        return part
+    if hasattr(part, "__index__") and not isinstance(part, bool) and not _is_mask(part):
+        return operator.index(part)
+    raise DtypeError(
+        f"getitem: {part!r} is no index; use integers, slices, ..., None, integer or boolean "
+        "tensors"
+    )
+
+
+def _is_mask(part: Any) -> bool:
+    return str(getattr(part, "dtype", "")) == "bool"
+
+
+def _nonzero(x: Tensor, mask: Any, axis: int) -> list[Any]:
+    """The indices that a mask stands for, an array for each of its axes."""
+    end = axis + mask.ndim
+    if mask.shape != x.shape[axis:end] or not mask.ndim:
+        raise ShapeError(
+            f"getitem: the mask bool{list(mask.shape)} does not fit axes {axis} to {end - 1} of "
+            f"{_text(x)}"
+        )
+    if isinstance(mask, type(x)):
+        if mask.backend is ABSTRACT:
+            raise ShapeError(
+                f"getitem: what a mask {_text(mask)} picks from {_text(x)} depends on its values, "
+                "and there are none while a model is being shaped; use tg.ops.where(mask, x, 0)"
+            )
+        mask = mask.numpy()
+    return list(mask.nonzero())
+
+
+def _indices(x: Tensor, index: Any, axis: int) -> Tensor:
+    """Integer indices as a tensor beside ``x``."""
+    if kind(str(index.dtype)) != 1:
+        raise DtypeError(
+            f"getitem: indices are integers or a mask, not {index.dtype}{list(index.shape)}; "
+            "cast them: tg.ops.cast(i, dtype='int64')"
+        )
+    if isinstance(index, type(x)):
+        return index
+    if index.size:
+        _within(x, axis, int(index.min()), int(index.max()))
+    data = x.backend.asarray(index, "int64")
+    return type(x)(data, x.backend, Spec(index.shape, "int64"))
+
+
+def _within(x: Tensor, axis: int, low: int, high: int) -> None:
+    n = x.shape[axis]
+    if low < -n or high >= n:
+        raise ShapeError(
+            f"getitem: index {low if low < -n else high} is out of range for axis {axis} of "
+            f"{_text(x)}, which has {n} elements"
+        )
+
+
+def take(x: Tensor, indices: Any, *, axis: int) -> Tensor:
+    """``x`` at integer ``indices`` (a tensor, array or list of any shape) along one axis."""
+    axis = axis_of("take", x, axis)
+    index = indices if isinstance(indices, list | range) else _part(x, indices)
+    return getitem(x, (*[slice(None)] * axis, index))
+
+
+def embedding(indices: Tensor, weight: Tensor) -> Tensor:
+    """The rows of ``weight``, (n, …), at integer ``indices`` of any shape."""
+    return take(weight, indices, axis=0)
+
+
+@op
+def take_along_axis(x: Shaped, indices: Shaped, *, axis: int) -> Spec:
+    """``x[…, indices[…, i, …], …]``: an index along ``axis`` for each element of ``indices``,
+    whose other axes broadcast with those of ``x``."""
+    if kind(indices.dtype) != 1 or indices.ndim != x.ndim:
+        raise ShapeError(
+            f"take_along_axis: indices {_text(indices)} for {_text(x)} must be integers with as "
+            "many axes"
+        )
+    wide = broadcast("take_along_axis", _without(x, axis), _without(indices, axis))
+    return Spec((*wide[:axis], indices.shape[axis], *wide[axis + 1 :]), x.dtype)
+
+
+def _without(x: Shaped, axis: int) -> Spec:
+    return Spec((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
+
+
+take_along_axis.canonical(lambda x, indices, *, axis: {"axis": axis_of("take_along_axis", x, axis)})
+take_along_axis.kernel(lambda xp, x, indices, *, axis: xp.take_along_axis(x, indices, axis))
+
+
+@take_along_axis.vjp
+def _(g: Tensor, x: Shaped, indices: Tensor, *, axis: int) -> Any:
+    return lambda: add_along_axis(g, indices, axis=axis, shape=x.shape), None
+
+
+@op
+def add_along_axis(x: Shaped, indices: Shaped, *, axis: int, shape: Ints) -> Spec:
+    """The adjoint of ``take_along_axis``: zeros of ``shape``, to which ``x`` is added."""
+    return Spec(shape, x.dtype)
+
+
+@add_along_axis.kernel
+def _(xp: Any, x: Any, indices: Any, *, axis: int, shape: Ints) -> Any:
+    out = xp.zeros(shape, x.dtype)
+    places = xp.take_along_axis(xp.arange(out.size).reshape(shape), indices, axis)
+    xp.add.at(out.reshape(-1), places.reshape(-1), x.reshape(-1))
+    return out
+
+
+@add_along_axis.vjp
+def _(g: Tensor, x: Shaped, indices: Tensor, *, axis: int) -> Any:
+    return lambda: take_along_axis(g, indices, axis=axis), None
+
+
+def one_hot(indices: Tensor, *, num_classes: int, dtype: str | None = None) -> Tensor:
+    """1 at the index on a new last axis, else 0: integers (…) → (…, num_classes)."""
+    if kind(indices.dtype) != 1:
+        raise DtypeError(f"one_hot: needs integers, not {_text(indices)}; cast them")
+    numbers = indices.constant(range(num_classes))
+    chosen = equal(getitem(indices, (..., None)), numbers)
+    return cast(chosen, dtype=dtype or config.current().dtype.value)
+
+
+def split(x: Tensor, indices_or_sections: Any, *, axis: int = 0) -> list[Tensor]:
+    """Parts along an axis: so many equal ones, or those that begin at the given indices."""
+    axis = axis_of("split", x, axis)
+    n, lead = x.shape[axis], [slice(None)] * axis
+    if isinstance(indices_or_sections, int):
+        sections = indices_or_sections
+        if sections < 1 or n % sections:
+            raise ShapeError(
+                f"split: axis {axis} of {_text(x)} does not fall into {sections} equal parts; "
+                "give the indices at which the parts begin"
+            )
+        bounds = list(range(0, n + 1, n // sections)) if n else [0] * (sections + 1)
+    else:
+        bounds = [0, *indices_or_sections, n]
+    return [getitem(x, (*lead, slice(a, b))) for a, b in pairwise(bounds)]
+
+
+def flip(x: Tensor, *, axis: Any = None) -> Tensor:
+    """The elements in reverse order along one axis, several or all."""
+    axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    chosen = {axis_of("flip", x, a) for a in axes}
+    backward, forward = slice(None, None, -1), slice(None)
+    return getitem(x, tuple(backward if i in chosen else forward for i in range(x.ndim)))
+
+
+@op
+def argsort(x: Shaped, *, axis: int = -1) -> Spec:
+    """The indices (int64) that sort along an axis, smallest first; equal elements keep their
+    order."""
+    return Spec(x.shape, "int64")
+
+
+argsort.canonical(lambda x, *, axis: {"axis": axis_of("argsort", x, axis)})
+argsort.kernel(lambda xp, x, *, axis: xp.argsort(x, axis=axis, kind="stable"))
