@@ -2,6 +2,10 @@
 
 # ruff: noqa: I001, A004  an index: dense, by family, and the names are the array API's
 # fmt: off
+from tensorgraph.ops.conv import (
+    conv as conv, conv_input as conv_input, conv_transpose as conv_transpose,
+    conv_weight as conv_weight,
+)
 from tensorgraph.ops.elementwise import (
     abs as abs, add as add, cast as cast, ceil as ceil, clip as clip, divide as divide,
     equal as equal, floor as floor, greater as greater, greater_equal as greater_equal,
@@ -21,6 +25,13 @@ from tensorgraph.ops.index import (
     gather as gather, getitem as getitem, one_hot as one_hot, scatter_add as scatter_add,
     split as split, take as take, take_along_axis as take_along_axis,
 )
+from tensorgraph.ops.pool import (
+    avg_pool as avg_pool, avg_pool_input as avg_pool_input, max_pool as max_pool,
+    max_pool_input as max_pool_input, max_pool_pick as max_pool_pick,
+)
+from tensorgraph.ops.linalg import (
+    einsum as einsum, matmul as matmul, norm as norm, outer as outer,
+)
 from tensorgraph.ops.random import (
     bernoulli as bernoulli, box_muller as box_muller, dropout as dropout, literal as literal,
     normal as normal, random_bits as random_bits, uniform as uniform,
@@ -32,6 +43,8 @@ from tensorgraph.ops.reduction import (
     sum as sum, var as var,
 )
 from tensorgraph.ops.shape import (
-    broadcast_to as broadcast_to, permute_dims as permute_dims, reshape as reshape,
-    sum_to as sum_to,
+    broadcast_to as broadcast_to, concat as concat, concatenate as concatenate,
+    expand_dims as expand_dims, pad as pad, pad_constant as pad_constant,
+    permute_dims as permute_dims, reshape as reshape, roll as roll, squeeze as squeeze,
+    stack as stack, sum_to as sum_to, tile as tile,
 )

@@ -1,14 +1,189 @@
-"""Matrix products and norms."""
+"""Matrix products, contractions and norms."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
-from tensorgraph.ops.elementwise import broadcast, one_dtype
-from tensorgraph.ops.shape import permute_dims, reshape
+from tensorgraph.ops import elementwise, reduction
+from tensorgraph.ops.elementwise import broadcast, one_dtype, sqrt, where
+from tensorgraph.ops.shape import expand_dims, permute_dims, reshape, squeeze
 from tensorgraph.spec import Shaped, Spec
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
+
+    Term = tuple[Tensor, tuple[Any, ...]]  # a tensor and the labels of its axes
+
+Labels = tuple[Any, ...]  # a letter, or an int for an axis that an ellipsis stands for
+
+
+@op
+def matmul(x: Shaped, y: Shaped) -> Spec:
+    """``x @ y``: (…,M,K), (…,K,N) → (…,M,N); a vector is a row on the left and a column on the
+    right, and that axis is then left out."""
+    shapes = f"x {Spec(x.shape, x.dtype)}, y {Spec(y.shape, y.dtype)}"
+    if not x.ndim or not y.ndim:
+        raise ShapeError(f"matmul: takes vectors and matrices, not numbers: {shapes}; use *")
+    size = y.shape[0] if y.ndim == 1 else y.shape[-2]
+    if x.shape[-1] != size:
+        raise ShapeError(f"matmul: x has {x.shape[-1]} columns and y {size} rows: {shapes}")
+    batch = broadcast("matmul", Spec(x.shape[:-2]), Spec(y.shape[:-2]))
+    rows, columns = x.shape[-2:-1], y.shape[-1:] if y.ndim > 1 else ()
+    return Spec((*batch, *rows, *columns), one_dtype("matmul", x, y))
+
+
+matmul.kernel(lambda xp, x, y: xp.matmul(x, y))
+matmul.flops(lambda out, x, y: 2 * out.size * x.shape[-1])
+
+
+@matmul.vjp
+def _(g: Tensor, x: Tensor, y: Tensor) -> Any:
+    row, column = x.ndim == 1, y.ndim == 1
+    x = expand_dims(x, axis=0) if row else x
+    y = expand_dims(y, axis=1) if column else y
+    g = expand_dims(g, axis=-1) if column else g
+    g = expand_dims(g, axis=-2) if row else g
+
+    def of_x() -> Tensor:
+        gx = matmul(g, _transposed(y))
+        return squeeze(gx, axis=-2) if row else gx
+
+    def of_y() -> Tensor:
+        if y.ndim == 2 and x.ndim > 2:  # one product instead of a batch of them, summed
+            gy = matmul(_transposed(_flat(x)), _flat(g))
+        else:
+            gy = matmul(_transposed(x), g)
+        return squeeze(gy, axis=-1) if column else gy
+
+    return of_x, of_y
+
+
+def _transposed(x: Tensor) -> Tensor:
+    return permute_dims(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+
+
+def _flat(x: Tensor) -> Tensor:
+    return reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
+
+
+def einsum(subscripts: str, *operands: Tensor) -> Tensor:
+    """Einstein's sum in NumPy's notation: ``einsum("bij,bjk->bik", x, y)``; the output may be
+    left out, ``...`` broadcasts, a label twice in one operand takes the diagonal. Operands are
+    contracted from left to right by matrix products."""
+    terms, out = _parse(subscripts, operands)
+    sizes: dict[Any, int] = {}
+    for x, term in zip(operands, terms):
+        for label, n in zip(term, x.shape):
+            known = sizes.get(label, 1)
+            if known != n and 1 not in (known, n):
+                raise _wrong(subscripts, operands, f"label {label!r} has sizes {known} and {n}")
+            sizes[label] = n if known == 1 else known
+    pairs = [_diagonal(x, term, sizes) for x, term in zip(operands, terms)]
+    done, *rest = pairs
+    done = _keep(done, {*out}.union(*[term for _, term in rest]))
+    while rest:
+        following, *rest = rest
+        needed = {*out}.union(*[term for _, term in rest])
+        done = _contract(done, _keep(following, needed.union(done[1])), needed)
+    x, term = done
+    return _ordered(x, term, out)
+
+
+def _parse(subscripts: str, operands: tuple[Tensor, ...]) -> tuple[list[Labels], Labels]:
+    """The labels of each operand's axes and of the output's."""
+    left, arrow, right = subscripts.replace(" ", "").replace("...", ".").partition("->")
+    parts = left.split(",")
+    if len(parts) != len(operands):
+        raise _wrong(subscripts, operands, f"{len(parts)} terms for {len(operands)} operands")
+    if not all(c.isalpha() or c in ".," for c in left + right) or "," in right:
+        raise _wrong(subscripts, operands, "labels are letters and ...")
+    hidden = [x.ndim - len(part.replace(".", "")) for x, part in zip(operands, parts)]
+    for part, n in zip(parts, hidden):
+        if n < 0 or part.count(".") > 1 or (n and "." not in part):
+            raise _wrong(subscripts, operands, f"{part.replace('.', '...')!r} does not fit")
+    terms = [_labels(part, n) for part, n in zip(parts, hidden)]
+    most = max((n for part, n in zip(parts, hidden) if "." in part), default=0)
+    letters = left.replace(".", "").replace(",", "")
+    if not arrow:
+        right = "." + "".join(sorted(c for c in letters if letters.count(c) == 1))
+    out = _labels(right, most)
+    if len(set(out)) < len(out) or not {*right} <= {*letters, "."} or (most and "." not in right):
+        raise _wrong(subscripts, operands, "the output has each label once, and ... if they do")
+    return terms, out
+
+
+def _labels(part: str, hidden: int) -> Labels:
+    """The labels of a term; the axes of its ellipsis are numbered from the last one."""
+    lead, dots, tail = part.partition(".")
+    return (*lead, *range(-hidden if dots else 0, 0), *tail)
+
+
+def _wrong(subscripts: str, operands: tuple[Tensor, ...], why: str) -> ShapeError:
+    specs = ", ".join(str(x.spec) for x in operands)
+    return ShapeError(f"einsum: {why}: {subscripts!r} of {specs}")
+
+
+def _diagonal(x: Tensor, term: Labels, sizes: dict[Any, int]) -> Term:
+    """With each label once, and without axes of size 1 that broadcast."""
+    while len(set(term)) < len(term):
+        b = max(i for i, label in enumerate(term) if label in term[:i])
+        a, label = term.index(term[b]), term[b]
+        rest = [i for i in range(x.ndim) if i not in (a, b)]
+        n = x.shape[a]
+        square = permute_dims(x, axes=(*rest, a, b))
+        x = reshape(square, shape=(*square.shape[:-2], n * n))[..., :: n + 1]
+        term = (*[term[i] for i in rest], label)
+    wide = tuple(i for i, label in enumerate(term) if x.shape[i] != sizes[label])
+    return squeeze(x, axis=wide), tuple(t for i, t in enumerate(term) if i not in wide)
+
+
+def _keep(pair: Term, needed: set[Any]) -> Term:
+    """Summed over the labels that nobody needs any more."""
+    x, term = pair
+    gone = tuple(i for i, label in enumerate(term) if label not in needed)
+    x = reduction.sum(x, axis=gone) if gone else x
+    return x, tuple(label for label in term if label in needed)
+
+
+def _contract(left: Term, right: Term, needed: set[Any]) -> Term:
+    """The product of two, summed over what both have and nobody needs, as one matmul."""
+    (x, xs), (y, ys) = left, right
+    both = [label for label in xs if label in ys]
+    batch = [label for label in both if label in needed]
+    summed = [label for label in both if label not in needed]
+    rows = [label for label in xs if label not in both]
+    columns = [label for label in ys if label not in both]
+    x, y = _ordered(x, xs, (*batch, *rows, *summed)), _ordered(y, ys, (*batch, *summed, *columns))
+    lead = x.shape[: len(batch)]
+    high, wide = x.shape[len(batch) : len(batch) + len(rows)], y.shape[len(both) :]
+    inner = math.prod(y.shape[len(batch) : len(both)])
+    x = reshape(x, shape=(*lead, math.prod(high), inner))
+    y = reshape(y, shape=(*lead, inner, math.prod(wide)))
+    product = matmul(x, y) if summed else x * y  # an outer product needs no contraction
+    return reshape(product, shape=(*lead, *high, *wide)), (*batch, *rows, *columns)
+
+
+def _ordered(x: Tensor, term: Labels, wanted: Labels) -> Tensor:
+    return x if term == wanted else permute_dims(x, axes=tuple(map(term.index, wanted)))
+
+
+def outer(x: Tensor, y: Tensor) -> Tensor:
+    """Each element of ``x`` times each of ``y``: (size of x, size of y)."""
+    return reshape(x, shape=(x.size, 1)) * reshape(y, shape=(1, y.size))
+
+
+def norm(x: Tensor, *, axis: Any = None, ord: float = 2, keepdims: bool = False) -> Tensor:
+    """The vector norm over one axis, several or all: ``ord`` is 1, 2 or ``math.inf``. The
+    gradient of the 2-norm where it is 0 is 0."""
+    if ord == 1:
+        return reduction.sum(elementwise.abs(x), axis=axis, keepdims=keepdims)
+    if ord == math.inf:
+        return reduction.max(elementwise.abs(x), axis=axis, keepdims=keepdims)
+    if ord != 2:
+        raise ShapeError(f"norm: ord {ord} is not 1, 2 or inf")
+    squared = reduction.sum(x * x, axis=axis, keepdims=keepdims)
+    zero = squared == 0
+    return where(zero, x.constant(0), sqrt(where(zero, x.constant(1), squared)))

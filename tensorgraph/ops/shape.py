@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
+from tensorgraph.ops.elementwise import one_dtype
+from tensorgraph.ops.index import axis_of, getitem, split, take
 from tensorgraph.spec import Shaped, Spec
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
 Ints = tuple[int, ...]
+Pairs = tuple[tuple[int, int], ...]
+
+
+def _text(x: Shaped) -> str:
+    return str(Spec(x.shape, x.dtype))
 
 
 @op
 def reshape(x: Shaped, *, shape: Ints) -> Spec:
     """The same elements in row-major order in another shape; one size may be -1."""
     if math.prod(shape) != x.size or min(shape, default=0) < 0:
-        raise ShapeError(f"reshape: {Spec(x.shape, x.dtype)} does not fit {list(shape)}")
+        known = math.prod(n for n in shape if n >= 0)
+        raise ShapeError(
+            f"reshape: {_text(x)} has {x.size} elements, which do not fit {list(shape)}: the sizes "
+            f"make {known}; one size may be -1, and is worked out where that divides"
+        )
     return Spec(shape, x.dtype)
 
 
@@ -46,8 +59,7 @@ def permute_dims(x: Shaped, *, axes: Ints) -> Spec:
     """The axes in another order."""
     if sorted(axes) != list(range(x.ndim)):
         raise ShapeError(
-            f"permute_dims: axes {list(axes)} are not an order of the {x.ndim} axes of "
-            f"{Spec(x.shape, x.dtype)}"
+            f"permute_dims: axes {list(axes)} are not an order of the {x.ndim} axes of {_text(x)}"
         )
     return Spec(tuple(x.shape[a] for a in axes), x.dtype)
 
@@ -70,7 +82,7 @@ def broadcast_to(x: Shaped, *, shape: Ints) -> Spec:
     """Repeat ``x`` along axes of size 1, and along new axes in front, to fill ``shape``."""
     own = (1,) * (len(shape) - x.ndim) + x.shape
     if len(own) != len(shape) or any(n not in (1, m) for n, m in zip(own, shape, strict=True)):
-        raise ShapeError(f"broadcast_to: {Spec(x.shape, x.dtype)} does not fill {list(shape)}")
+        raise ShapeError(f"broadcast_to: {_text(x)} does not fill {list(shape)}")
     return Spec(shape, x.dtype)
 
 
@@ -86,16 +98,184 @@ def _(g: Tensor, x: Shaped) -> Tensor:
 @op
 def sum_to(x: Shaped, *, shape: Ints) -> Spec:
     """Sum over the axes along which ``shape`` would be broadcast to that of ``x``."""
+    lead = (1,) * (x.ndim - len(shape))
+    if x.ndim < len(shape) or any(n not in (1, m) for n, m in zip((*lead, *shape), x.shape)):
+        raise ShapeError(f"sum_to: {list(shape)} does not broadcast to {_text(x)}")
     return Spec(shape, x.dtype)
+
+
+sum_to.canonical(lambda x, *, shape: {"shape": tuple(shape)})
 
 
 @sum_to.kernel
 def _(xp: Any, x: Any, *, shape: Ints) -> Any:
     lead = x.ndim - len(shape)
     inner = [i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1]
-    return xp.reshape(xp.sum(x, axis=(*range(lead), *inner)), shape)
+    return xp.reshape(xp.sum(x, axis=(*range(lead), *inner), dtype=x.dtype), shape)
 
 
 @sum_to.vjp
 def _(g: Tensor, x: Shaped) -> Tensor:
     return broadcast_to(g, shape=x.shape)
+
+
+def squeeze(x: Tensor, *, axis: Any = None) -> Tensor:
+    """Without one axis, several or all of those that have size 1."""
+    if axis is None:
+        return reshape(x, shape=tuple(n for n in x.shape if n != 1))
+    axes = {axis_of("squeeze", x, a) for a in ([axis] if isinstance(axis, int) else axis)}
+    if any(x.shape[a] != 1 for a in axes):
+        raise ShapeError(f"squeeze: axis {axis} of {_text(x)} does not have size 1")
+    return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
+
+
+def expand_dims(x: Tensor, *, axis: Any) -> Tensor:
+    """With new axes of size 1, at the places ``axis`` (one or several) of the result."""
+    places = [axis] if isinstance(axis, int) else list(axis)
+    room = Spec((1,) * (x.ndim + len(places)))
+    axes = {axis_of("expand_dims", room, a) for a in places}
+    if len(axes) < len(places):
+        raise ShapeError(f"expand_dims: axis {axis} names a place twice")
+    sizes = iter(x.shape)
+    return reshape(x, shape=tuple(1 if i in axes else next(sizes) for i in range(room.ndim)))
+
+
+@op
+def concatenate(*xs: Shaped, axis: int) -> Spec:
+    """What ``concat`` runs."""
+    first = xs[0]
+    for x in xs:
+        if x.ndim != first.ndim or _but(x, axis) != _but(first, axis):
+            raise ShapeError(
+                f"concat: shapes must agree but for axis {axis}: {', '.join(map(_text, xs))}"
+            )
+    size = sum(x.shape[axis] for x in xs)
+    return Spec((*first.shape[:axis], size, *first.shape[axis + 1 :]), one_dtype("concat", *xs))
+
+
+def _but(x: Shaped, axis: int) -> Ints:
+    return x.shape[:axis] + x.shape[axis + 1 :]
+
+
+concatenate.canonical(lambda *xs, axis: {"axis": axis_of("concat", xs[0], axis)})
+concatenate.kernel(lambda xp, *xs, axis: xp.concatenate(xs, axis))
+
+
+@concatenate.vjp
+def _(g: Tensor, *xs: Shaped, axis: int) -> Any:
+    bounds = [0, *accumulate(x.shape[axis] for x in xs)]
+    lead = [slice(None)] * axis
+
+    def part(start: int, stop: int) -> Callable[[], Tensor]:
+        return lambda: getitem(g, (*lead, slice(start, stop)))
+
+    return tuple(part(start, stop) for start, stop in pairwise(bounds))
+
+
+def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
+    """One tensor after the other along an axis; None flattens them first."""
+    if not xs:
+        raise ShapeError("concat: needs at least one tensor, and the sequence is empty")
+    if axis is None:
+        return concatenate(*[reshape(x, shape=(-1,)) for x in xs], axis=0)
+    return concatenate(*xs, axis=axis)
+
+
+def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
+    """Tensors of one shape side by side along a new axis."""
+    if len({x.shape for x in xs}) != 1:
+        found = ", ".join(map(_text, xs)) or "none at all"
+        raise ShapeError(f"stack: needs tensors of one shape: {found}")
+    return concat([expand_dims(x, axis=axis) for x in xs], axis=axis)
+
+
+@op
+def pad_constant(x: Shaped, *, pad_width: Pairs, constant_values: float) -> Spec:
+    """What ``pad`` runs for "constant"."""
+    shape = tuple(low + n + high for n, (low, high) in zip(x.shape, pad_width, strict=True))
+    return Spec(shape, x.dtype)
+
+
+@pad_constant.kernel
+def _(xp: Any, x: Any, *, pad_width: Pairs, constant_values: float) -> Any:
+    shape = [low + n + high for n, (low, high) in zip(x.shape, pad_width, strict=True)]
+    out = xp.full(shape, constant_values, x.dtype)
+    out[_inside(x.shape, pad_width)] = x
+    return out
+
+
+def _inside(shape: Ints, pad_width: Pairs) -> tuple[slice, ...]:
+    return tuple(slice(low, low + n) for n, (low, _) in zip(shape, pad_width, strict=True))
+
+
+@pad_constant.vjp
+def _(g: Tensor, x: Shaped, *, pad_width: Pairs) -> Tensor:
+    return getitem(g, _inside(x.shape, pad_width))
+
+
+def pad(x: Tensor, pad_width: Any, *, mode: str = "constant", constant_values: float = 0) -> Tensor:
+    """More elements at both ends of each axis: a number, (before, after), or such a pair for
+    each axis. ``mode``: "constant", "edge" (the last element again) or "reflect" (mirrored at
+    the last element)."""
+    widths = _pairs(x, pad_width)
+    if mode == "constant":
+        return pad_constant(x, pad_width=widths, constant_values=constant_values)
+    if mode not in ("edge", "reflect"):
+        raise ShapeError(f"pad: mode {mode!r} is not one of constant, edge, reflect")
+    for axis, (low, high) in enumerate(widths):
+        n = x.shape[axis]
+        if not n and low + high:
+            raise ShapeError(f"pad: axis {axis} of {_text(x)} is empty: there is nothing to {mode}")
+        if mode == "edge":
+            places = [min(max(i, 0), n - 1) for i in range(-low, n + high)]
+        else:
+            period = max(2 * n - 2, 1)
+            places = [min(i % period, -i % period) for i in range(-low, n + high)]
+        if low + high:
+            x = take(x, places, axis=axis)
+    return x
+
+
+def _pairs(x: Shaped, width: Any) -> Pairs:
+    if isinstance(width, int):
+        width = (width, width)
+    if all(isinstance(n, int) for n in width):
+        width = [tuple(width) * (2 // len(width))] * x.ndim if len(width) in (1, 2) else []
+    pairs = tuple((int(low), int(high)) for low, high in width)
+    pairs = pairs * x.ndim if len(pairs) == 1 else pairs
+    if len(pairs) != x.ndim or min(map(min, pairs), default=0) < 0:
+        raise ShapeError(
+            f"pad: pad_width {width} does not fit {_text(x)}: it is a number, a pair (before, "
+            "after), or a pair for each axis, none of them negative"
+        )
+    return pairs
+
+
+def tile(x: Tensor, repetitions: Any) -> Tensor:
+    """``x`` repeated so often along each axis; missing counts in front are 1."""
+    counts = [repetitions] if isinstance(repetitions, int) else list(repetitions)
+    if min(counts, default=0) < 0:
+        raise ShapeError(f"tile: repetitions {counts} must not be negative")
+    ndim = max(x.ndim, len(counts))
+    counts = [1] * (ndim - len(counts)) + counts
+    sizes = (1,) * (ndim - x.ndim) + x.shape
+    folded = reshape(x, shape=tuple(m for n in sizes for m in (1, n)))
+    wide = broadcast_to(folded, shape=tuple(m for pair in zip(counts, sizes) for m in pair))
+    return reshape(wide, shape=tuple(r * n for r, n in zip(counts, sizes)))
+
+
+def roll(x: Tensor, shift: Any, *, axis: Any = None) -> Tensor:
+    """The elements moved on along an axis (or several), those that leave it re-entering at the
+    start; None: as if flattened."""
+    if axis is None:
+        return reshape(roll(reshape(x, shape=(-1,)), shift, axis=0), shape=x.shape)
+    axes = [axis] if isinstance(axis, int) else list(axis)
+    shifts = [shift] * len(axes) if isinstance(shift, int) else list(shift)
+    if len(axes) != len(shifts):
+        raise ShapeError(f"roll: {len(shifts)} shifts do not fit {len(axes)} axes")
+    for by, a in zip(shifts, axes):
+        at = axis_of("roll", x, a)
+        cut = -by % max(x.shape[at], 1)
+        if cut:
+            x = concat(split(x, [cut], axis=at)[::-1], axis=at)
+    return x
