@@ -44,12 +44,12 @@ class Source(Protocol):
     def accepts(self, path: Path) -> bool: ...
 
     def load(self, path: Path | None, **options: Any) -> Dataset:
-        """``options``: ``seed``, ``val`` and ``test`` (fractions, where there is no official split),
+        """``options``: ``seed``; ``val`` and ``test`` (fractions, where no split is official);
         ``resize`` ((height, width) or None) and ``channels`` (1, 3 or None)."""
 
 
 def resolve_source(data: str, sources: Mapping[str, Source]) -> tuple[Source, Path | None]:
-    """The source that ``data`` means: a registered name, or a path that exactly one source reads."""
+    """The source that ``data`` means: a registered name, or a path that one source reads."""
     if data in sources:
         return sources[data], None
     path = Path(data).expanduser()
