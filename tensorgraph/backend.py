@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from tensorgraph.errors import BackendError, MissingKernelError
+from tensorgraph.errors import BackendError, MissingKernelError, PluginError
 
 if TYPE_CHECKING:
     from tensorgraph.op import Op
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
 class Kernel(NamedTuple):
     """One way to run an op on a backend: ``run(*arrays, **params)`` returns an array.
 
-    ``supports(*specs, **params)`` says where it applies; None means everywhere. A kernel may
-    return any memory layout, and must write neither to its inputs nor to anything it returned.
+    ``run`` may be "module:function", imported on first use. ``supports(*specs, **params)`` says
+    where it applies; None means everywhere. A kernel may return any memory layout, and must write
+    neither to its inputs nor to anything it returned.
     """
 
     op: str
     name: str
-    run: Callable[..., Any]
+    run: Callable[..., Any] | str
     supports: Callable[..., bool] | None = None
 
 
@@ -73,6 +75,19 @@ def _no_values(*arrays: Any, **params: Any) -> None:
     return None
 
 
+def _imported(kernel: Kernel) -> Callable[..., Any]:
+    if not isinstance(kernel.run, str):
+        return kernel.run
+    module, _, function = kernel.run.partition(":")
+    try:
+        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, ValueError) as error:
+        raise PluginError(
+            f"op {kernel.op!r}: its kernel {kernel.name!r} cannot be imported from "
+            f"{kernel.run!r}: {error}; pin another: tg.use(kernels={{{kernel.op!r}: 'portable'}})"
+        ) from error
+
+
 def select_kernel(
     op: Op[...],
     backend: Backend,
@@ -101,7 +116,7 @@ def select_kernel(
             )
     for kernel in kernels:
         if kernel.supports is None or kernel.supports(*specs, **params):
-            return kernel.run
+            return _imported(kernel)
     shapes = ", ".join(map(str, specs))
     if pinned is not None:
         raise MissingKernelError(

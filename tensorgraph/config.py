@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import operator
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol
 
 from tensorgraph.backend import Backend
 from tensorgraph.discovery import PLUGINS
-from tensorgraph.errors import BackendError, ConfigError
+from tensorgraph.errors import BackendError, ConfigError, UnknownNameError
+from tensorgraph.op import Op
+from tensorgraph.registry import near_miss
 
 DEFAULTS = {"backend": "numpy", "dtype": "float32"}
 DTYPES = ("float32", "float64")
@@ -36,8 +39,7 @@ class Listener(Protocol):
     def host_read(self, what: str, tensor: Any) -> None: ...
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     backend: Choice
     dtype: Choice
     kernels: tuple[tuple[str, str], ...] = ()  # op → the kernel it is pinned to
@@ -54,8 +56,8 @@ def choose(name: str, call: str | None = None, files: Iterable[Choice] = ()) -> 
     elif os.environ.get(variable):
         choice = Choice(os.environ[variable], f"the environment variable {variable}")
     else:
-        choices = [*files, *_from_pyproject(name), Choice(DEFAULTS[name], "the default")]
-        choice = choices[0]
+        default = Choice(DEFAULTS[name], "the default")
+        choice = next(iter(files), None) or _pyproject().get(name, default)
     if name == "dtype" and choice.value not in DTYPES:
         raise ConfigError(
             f"dtype {choice.value!r} (from {choice.origin}) is not one of {', '.join(DTYPES)}"
@@ -63,26 +65,35 @@ def choose(name: str, call: str | None = None, files: Iterable[Choice] = ()) -> 
     return choice
 
 
-def _from_pyproject(name: str) -> list[Choice]:
-    import tomllib  # only where a setting is looked up
+def _pyproject() -> dict[str, Choice]:
+    """The settings in the nearest ``pyproject.toml``, of this folder or above."""
+    import tomllib  # both only where a setting is looked up: they are slow to import
+    from pathlib import Path
 
     here = Path.cwd()
-    for folder in (here, *here.parents):
-        path = folder / "pyproject.toml"
-        if path.is_file():
-            try:
-                table = tomllib.loads(path.read_text("utf-8"))
-            except (OSError, ValueError):
-                return []  # not ours to judge: the file belongs to another tool as well
-            value = table.get("tool", {}).get("tensorgraph", {}).get(name)
-            return [] if value is None else [Choice(str(value), f"[tool.tensorgraph] in {path}")]
-    return []
+    path = next((p for f in (here, *here.parents) if (p := f / "pyproject.toml").is_file()), None)
+    text = path.read_text("utf-8", "replace") if path else ""
+    if "tensorgraph" not in text:
+        return {}
+    try:
+        table = tomllib.loads(text).get("tool", {}).get("tensorgraph", {})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    origin = f"[tool.tensorgraph] in {path}"
+    for key, value in table.items():
+        if key not in DEFAULTS:
+            raise ConfigError(f"{origin}: no setting is named {near_miss(key, DEFAULTS)}")
+        if not isinstance(value, str):
+            raise ConfigError(f"{origin}: {key} = {value!r} is not a string")
+    return {key: Choice(value, origin) for key, value in table.items()}
 
 
 _current: ContextVar[Settings | None] = ContextVar("tensorgraph", default=None)
 
 
 def current() -> Settings:
+    """The settings in force here. A new thread starts from environment, file and default: they
+    are its own, as an async task's are, which starts from those of the task that made it."""
     settings = _current.get()
     if settings is None:
         settings = Settings(choose("backend"), choose("dtype"))
@@ -95,7 +106,7 @@ class Scope:
 
     def __init__(self, **changes: Any) -> None:
         before = current()
-        self._token: Token[Settings | None] = _current.set(dataclasses.replace(before, **changes))
+        self._token: Token[Settings | None] = _current.set(before._replace(**changes))
 
     def __enter__(self) -> None:
         pass
@@ -113,9 +124,9 @@ def use(
     *,
     backend: str | None = None,
     dtype: str | None = None,
-    kernels: Mapping[str, str] | None = None,
+    kernels: Mapping[str, str | None] | None = None,
 ) -> Scope:
-    """Choose the backend and dtype of new tensors, and pin ops to kernels.
+    """Choose the backend and dtype of new tensors, and pin ops to kernels (None: no longer).
 
     ``tg.use(backend="cupy")`` holds from now on; ``with tg.use(…):`` for a block. A backend that
     is not available here is a ``BackendError`` at once; there is no silent fallback.
@@ -127,7 +138,11 @@ def use(
     if dtype is not None:
         changes["dtype"] = choose("dtype", dtype)
     if kernels is not None:
-        changes["kernels"] = tuple(sorted(kernels.items()))
+        for op in kernels:
+            if op not in Op.declared:
+                raise ConfigError(f"use(kernels=…): no op is named {near_miss(op, Op.declared)}")
+        pins = {**dict(current().kernels), **kernels}
+        changes["kernels"] = tuple(sorted((op, k) for op, k in pins.items() if k is not None))
     return Scope(**changes)
 
 
@@ -146,48 +161,54 @@ def listen(listener: Listener) -> Iterator[None]:
 
 
 def get_backend(name: str | None = None) -> Backend:
-    """The backend of that name, or the one in force. "auto" is the first that is available of
-    CuPy and NumPy; its ``name`` says which."""
-    name = name or current().backend.value
-    if name != "auto":
-        return PLUGINS.backend(name)
-    for candidate in AUTO_ORDER[:-1]:
+    """The backend of that name, or the one in force; "auto" is the one ``explain_auto`` names."""
+    chosen = Choice(name, "the call") if name else current().backend
+    value = explain_auto().value if chosen.value == "auto" else chosen.value
+    try:
+        return PLUGINS.backend(value)
+    except (BackendError, UnknownNameError) as error:
+        if name or chosen.origin == "the default":
+            raise
+        raise type(error)(f"{error} (it was chosen by {chosen.origin})") from error
+
+
+@functools.cache
+def explain_auto() -> Choice:
+    """The backend that "auto" stands for on this machine, and why; found out once."""
+    reasons = []
+    for name in AUTO_ORDER:
         try:
-            return PLUGINS.backend(candidate)
-        except BackendError:
-            continue
-    return PLUGINS.backend(AUTO_ORDER[-1])
+            PLUGINS.backend(name)
+        except (BackendError, UnknownNameError) as error:
+            reasons.append(str(error))
+        else:
+            return Choice(name, f"auto, because {'; '.join(reasons) or 'a GPU answers'}")
+    raise BackendError(f"backend 'auto': none is available here: {'; '.join(reasons)}")
 
 
-class _Generator:
-    """A seed and the number of streams drawn from it so far."""
-
-    def __init__(self, seed: int, stream: int = 0) -> None:
-        self.seed = seed
-        self.stream = stream
-
-
-_generator = _Generator(int.from_bytes(os.urandom(8), "little"))
+_random = [int.from_bytes(os.urandom(8), "little"), 0]  # the seed, and how many streams were drawn
+_drawing = threading.Lock()
 
 
 def seed(value: int) -> None:
     """Start all randomness anew: the same seed gives the same numbers on every backend."""
-    if not 0 <= value < 2**64:
+    if not 0 <= operator.index(value) < 2**64:
         raise ConfigError(f"seed: {value} is not within 0 … 2**64 - 1")
-    _generator.seed, _generator.stream = value, 0
+    set_random_state((operator.index(value), 0))
 
 
 def next_key() -> list[int]:
     """Four 32-bit words, never the same twice: the seed and the number of a fresh stream."""
-    words = (_generator.seed, _generator.stream)
-    _generator.stream += 1
+    with _drawing:
+        words = random_state()
+        _random[1] += 1
     return [part for word in words for part in (word & 0xFFFFFFFF, word >> 32)]
 
 
 def random_state() -> tuple[int, int]:
     """The seed and the number of streams drawn, to be given back to ``set_random_state``."""
-    return _generator.seed, _generator.stream
+    return _random[0], _random[1]
 
 
 def set_random_state(state: tuple[int, int]) -> None:
-    _generator.seed, _generator.stream = state
+    _random[:] = state

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import inspect
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable
@@ -15,8 +13,9 @@ import pluggy
 
 from tensorgraph import hookspecs
 from tensorgraph.backend import ABSTRACT, Backend, Kernel
-from tensorgraph.errors import BackendError, ConflictError, PluginError, TensorgraphError
-from tensorgraph.registry import Registry
+from tensorgraph.errors import BackendError, ConflictError, PluginError
+from tensorgraph.op import Op
+from tensorgraph.registry import Registry, near_miss
 
 ENTRY_POINT_GROUP = "tensorgraph"
 HOOKS = [name for name in vars(hookspecs) if name.startswith("register_")]
@@ -33,25 +32,49 @@ class PluginInfo(NamedTuple):
     registered: tuple[tuple[str, str], ...] = ()  # (kind, name)
     error: BaseException | None = None
 
+    @property
+    def built_in(self) -> bool:
+        return self.distribution == "tensorgraph"
+
+
+class Offer(NamedTuple):
+    registry: Registry
+    name: str
+    thing: Any
+
 
 class Plugins:
-    """A set of plugins and what they registered. ``load()`` runs before the first look inside."""
+    """A set of plugins and what they registered. The installed ones are loaded on first use."""
 
     def __init__(self, load: Callable[[Plugins], None] | None = None) -> None:
         self.manager = pluggy.PluginManager("tensorgraph")
         self.manager.add_hookspecs(hookspecs)
         self.infos: dict[str, PluginInfo] = {}
+        self.disabled: list[str] = []
+        self.on_change: list[Callable[[], object]] = []  # told of each plugin that comes in
+        self.registries = {hook: Registry(_kind(hook), self.load, self._note) for hook in HOOKS}
+        self._backends: dict[str, Backend] = {}
         self._load = load
-        self._live: dict[str, Backend] = {}
-        self.registries = {
-            hook: Registry(_kind(hook), self.load, self._broken_note) for hook in HOOKS
-        }
+        self._loaded = load is None
+        self._fatal: PluginError | None = None
+        self._loading = threading.RLock()
 
     def load(self) -> None:
-        """Load the installed plugins, once."""
-        load, self._load = self._load, None
-        if load is not None:
-            load(self)
+        """Load the installed plugins, once. A plugin that looks into a registry meanwhile sees
+        what was loaded before it; another thread waits."""
+        if self._loaded:
+            return
+        with self._loading:
+            if self._fatal is not None:
+                raise self._fatal
+            load, self._load = self._load, None
+            if load is not None:
+                try:
+                    load(self)
+                except PluginError as error:
+                    self._fatal = error
+                    raise
+                self._loaded = True
 
     def __getattr__(self, name: str) -> Registry:
         try:
@@ -60,56 +83,59 @@ class Plugins:
             raise AttributeError(name) from None
 
     def register(self, plugin: object, name: str) -> list[tuple[str, str]]:
-        """Register one plugin and run its hooks; if any of it fails, none of it stays."""
+        """Register a plugin, a module or another object with hooks; if any of it fails, none stays.
+
+        Returns the (kind, name) of what it brought. Raises ``PluginError``, or what a hook raises.
+        """
+        self.load()
         if self.manager.has_plugin(name):
             raise ConflictError(f"a plugin named {name!r} is registered already")
-        offers: list[tuple[Registry, str, Any]] = []
+        offers: list[Offer] = []
         try:
+            _check_hooks(plugin)
             self.manager.register(plugin, name)
-            self.manager.check_pending()  # a misspelt hook is an error, not a no-op
             for hook, registry in self.registries.items():
                 for impl in getattr(self.manager.hook, hook).get_hookimpls():
                     if impl.plugin_name == name:
-                        impl.function(register=_collect(registry, offers))
-            for i, (registry, offered, _) in enumerate(offers):
-                registry.check_free(offered, plugin=name)
-                if any(r is registry and n == offered for r, n, _ in offers[:i]):
-                    raise ConflictError(
-                        f"plugin {name!r} registers the {registry.kind} {offered!r} twice"
-                    )
+                        impl.function(register=_collector(registry, offers))
+            _check_offers(offers, name)
         except Exception as error:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
-            for registry, offered, _ in offers:
-                registry.explain_missing(offered, f"plugin {name!r} was not loaded: {error}")
+            for offer in offers:
+                offer.registry.explain(offer.name, f"plugin {name!r} was not loaded: {error}")
             raise
-        for registry, offered, thing in offers:
-            registry.add(offered, thing, plugin=name)
-        return [(registry.kind, offered) for registry, offered, _ in offers]
+        for offer in offers:
+            offer.registry.add(*offer[1:], plugin=name)
+        for notify in self.on_change:
+            notify()
+        return [(offer.registry.kind, offer.name) for offer in offers]
 
-    def _broken_note(self) -> str:
-        broken = [i for i in self.infos.values() if i.error is not None]
-        if not broken:
-            return ""
-        names = ", ".join(f"{i.name} ({i.error})" for i in broken)
-        return f". Plugins that could not be loaded: {names}"
+    def _note(self) -> str:
+        """What to tell somebody who asks for a name that nobody registered."""
+        broken = [f"{i.name} ({i.error})" for i in self.infos.values() if i.error is not None]
+        failed = f". Plugins that could not be loaded: {', '.join(broken)}" if broken else ""
+        off = f". Disabled plugins: {', '.join(self.disabled)}" if self.disabled else ""
+        return failed + off
 
     def backend(self, name: str) -> Backend:
         """The backend of that name, made on first use."""
-        if name not in self._live:
+        try:
+            return self._backends[name]
+        except KeyError:
             factory = self.registries["register_backends"][name]
-            try:
-                self._live[name] = factory()
-            except (ImportError, BackendError) as error:
-                raise BackendError(f"backend {name!r} is not available here: {error}") from error
-        return self._live[name]
+        try:
+            return self._backends.setdefault(name, factory())
+        except (ImportError, BackendError) as error:
+            raise BackendError(f"backend {name!r} is not available here: {error}") from error
 
-    def kernels(self, backend: Backend, op: str) -> list[Kernel]:
-        """The kernels that plugins offer for an op on a backend, in the order of loading."""
+    def kernels_for(self, backend: Backend, op: str) -> list[Kernel]:
+        """The kernels that plugins offer for an op on a backend; who comes last is asked first, so
+        that a stranger's kernel is preferred to a built-in one."""
         if backend is ABSTRACT:
             return []
-        offered = self.registries["register_kernels"].values()
-        return [_imported(k) for where, k in offered if where == backend.name and k.op == op]
+        offered = [*self.registries["register_kernels"].values()]
+        return [k for where, k in reversed(offered) if where == backend.name and k.op == op]
 
 
 def _kind(hook: str) -> str:
@@ -117,26 +143,46 @@ def _kind(hook: str) -> str:
     return "loss" if plural == "losses" else plural.removesuffix("s")
 
 
-def _collect(registry: Registry, offers: list[tuple[Registry, str, Any]]) -> Any:
-    if registry.kind == "kernel":
+def _collector(registry: Registry, offers: list[Offer]) -> Any:
+    """The ``register`` that a hook is given: it notes what is offered."""
+    if registry.kind != "kernel":
+        return lambda name, thing: offers.append(Offer(registry, name, thing))
 
-        def kernel(
-            *, backend: str, op: str, name: str, kernel: Any, supports: Any = None
-        ) -> None:
-            offered = Kernel(op, name, kernel, supports)
-            offers.append((registry, f"{backend}/{op}/{name}", (backend, offered)))
+    def register(*, backend: str, op: str, name: str, kernel: Any, supports: Any = None) -> None:
+        if op not in Op.declared:
+            raise PluginError(f"kernel {name!r}: no op is named {near_miss(op, Op.declared)}")
+        offered = Kernel(op, name, kernel, supports)
+        offers.append(Offer(registry, f"{backend}/{op}/{name}", (backend, offered)))
 
-        return kernel
-    return lambda name, thing: offers.append((registry, name, thing))
+    return register
 
 
-@functools.cache
-def _imported(kernel: Kernel) -> Kernel:
-    """A kernel offered as "module:function", with the function."""
-    if not isinstance(kernel.run, str):
-        return kernel
-    module, _, function = kernel.run.partition(":")
-    return kernel._replace(run=getattr(importlib.import_module(module), function))
+def _check_hooks(plugin: object) -> None:
+    """Pluggy takes no notice of a misspelt hook or a forgotten decorator."""
+    for attribute in dir(plugin):
+        function = getattr(plugin, attribute)
+        options = getattr(function, "tensorgraph_impl", None) if callable(function) else None
+        if isinstance(options, dict):
+            if (hook := options["specname"] or attribute) not in HOOKS:
+                raise PluginError(f"no hook is named {near_miss(hook, HOOKS)}")
+        elif attribute in HOOKS:
+            raise PluginError(f"{attribute} lacks its decorator, @tensorgraph.hookimpl")
+
+
+def _check_offers(offers: list[Offer], plugin: str) -> None:
+    """All names are checked before the first is taken."""
+    conflicts = []
+    for i, (registry, name, _) in enumerate(offers):
+        if any(o.registry is registry and o.name == name for o in offers[:i]):
+            raise ConflictError(f"plugin {plugin!r} registers the {registry.kind} {name!r} twice")
+        try:
+            registry.check(name, plugin=plugin)
+        except ConflictError as error:
+            conflicts.append((registry, name, error))
+    if conflicts:
+        first = conflicts[0][2]
+        first.contested = [(registry, name) for registry, name, _ in conflicts]
+        raise first
 
 
 def load_entry_points(plugins: Plugins) -> None:
@@ -145,59 +191,52 @@ def load_entry_points(plugins: Plugins) -> None:
     Not pluggy's ``load_setuptools_entrypoints``, which skips a second plugin of one name without
     a word and lets one ImportError stop all others.
     """
-    from importlib import metadata
+    from importlib import metadata  # slow to import
 
     disabled = os.environ.get("TENSORGRAPH_DISABLE_PLUGINS", "").replace(" ", "").split(",")
     strict = os.environ.get("TENSORGRAPH_STRICT_PLUGINS", "") not in ("", "0")
     found = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    order = sorted(found.values(), key=lambda e: (not _is_built_in(e), e.name, e.value))
-    for entry in order:
+    for entry in sorted(found.values(), key=lambda e: (not _info(e).built_in, e.name, e.value)):
         if entry.name in disabled:
+            plugins.disabled.append(entry.name)
             continue
-        start = time.perf_counter()
-        error: BaseException | None = None
-        registered: list[tuple[str, str]] = []
-        name = entry.name if entry.name not in plugins.infos else f"{entry.name}@{entry.value}"
-        try:
-            if name != entry.name:
-                raise ConflictError(
-                    f"two plugins are named {entry.name!r}: {plugins.infos[entry.name].module} "
-                    f"and {entry.value}; uninstall one of them"
-                )
-            registered = plugins.register(entry.load(), entry.name)
-        except Exception as caught:
-            error = caught
-        plugins.infos[name] = PluginInfo(
-            name=name,
-            module=entry.value,
-            distribution=entry.dist.name if entry.dist else "?",
-            version=entry.dist.version if entry.dist else "?",
-            seconds=time.perf_counter() - start,
-            registered=tuple(registered),
-            error=error,
-        )
-        if error is not None:
-            reason = str(error) if isinstance(error, TensorgraphError) else repr(error)
+        info = _load_one(plugins, entry)
+        plugins.infos[info.name] = info
+        if info.error is not None:
             message = (
-                f"plugin {entry.name!r} ({entry.value}) was not loaded: {reason}. "
-                f"'tensorgraph doctor' shows more; TENSORGRAPH_DISABLE_PLUGINS={entry.name} "
-                "leaves it out"
+                f"plugin {entry.name!r} ({entry.value}) was not loaded: "
+                f"{type(info.error).__name__}: {info.error}. 'tensorgraph doctor' shows more; "
+                f"TENSORGRAPH_DISABLE_PLUGINS={entry.name} leaves it out"
             )
             if strict:
-                raise PluginError(message) from error
-            warnings.warn(message, RuntimeWarning, stacklevel=_users_frame())
+                raise PluginError(message) from info.error
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-def _is_built_in(entry: Any) -> bool:
-    return entry.dist is not None and entry.dist.name == "tensorgraph"
+def _info(entry: Any) -> PluginInfo:
+    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
+    return PluginInfo(entry.name, entry.value, name, version, 0.0)
 
 
-def _users_frame() -> int:
-    """How many frames up the first caller outside tensorgraph stands."""
-    level, frame = 1, inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("tensorgraph"):
-        level, frame = level + 1, frame.f_back
-    return level
+def _load_one(plugins: Plugins, entry: Any) -> PluginInfo:
+    """Import and register one plugin; what goes wrong is noted, whatever it is."""
+    info = _info(entry)
+    start = time.perf_counter()
+    try:
+        if (other := plugins.infos.get(info.name)) is not None:
+            info = info._replace(name=f"{info.name}@{info.module}")
+            raise ConflictError(
+                f"two plugins are named {other.name!r}: {other.module} of {other.distribution} and "
+                f"{info.module} of {info.distribution}; uninstall one of them"
+            )
+        info = info._replace(registered=tuple(plugins.register(entry.load(), info.name)))
+    except (Exception, SystemExit) as error:
+        info = info._replace(error=error)
+        for registry, name in getattr(error, "contested", ()):
+            holder = plugins.infos.get(registry.plugin_of(name))
+            if holder is not None and not holder.built_in:  # neither may win by its name
+                registry.withdraw(name, str(error))
+    return info._replace(seconds=time.perf_counter() - start)
 
 
 PLUGINS = Plugins(load_entry_points)

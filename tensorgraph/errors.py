@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class TensorgraphError(Exception):
     """Base class, so that callers can catch the whole family."""
@@ -50,6 +53,8 @@ class PluginError(TensorgraphError, RuntimeError):
 
 class ConflictError(PluginError):
     """Two plugins registered the same name."""
+
+    contested: Sequence[tuple[Any, str]] = ()  # (registry, name)
 
 
 class UnknownNameError(PluginError, KeyError):

@@ -83,7 +83,7 @@ def _settle(
         params = op.canonicalize(*specs, **params)
     spec = op.shape_rule(*specs, **params)
     pinned = dict(settings.kernels).get(op.name)
-    offered = PLUGINS.kernels(backend, op.name)
+    offered = PLUGINS.kernels_for(backend, op.name)
     kernel = select_kernel(op, backend, offered, specs, params, pinned)
     return Call(kernel, params, spec, op.rule is not None and is_floating(spec.dtype))
 
@@ -129,3 +129,4 @@ def _common_backend(op: Op[...], inputs: tuple[Tensor, ...]) -> Backend:
 
 
 Op.run = run
+PLUGINS.on_change.append(_calls.clear)  # a plugin may bring a kernel for an op that has run

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
-from tensorgraph.errors import ConflictError, UnknownNameError
+from tensorgraph.errors import ConflictError, PluginError, UnknownNameError
 
 
-class Entry(NamedTuple):
-    thing: Any
-    plugin: str
+def near_miss(name: str, known: Iterable[str]) -> str:
+    """``name``, what it may have been meant to be, and all that is known."""
+    import difflib  # only for somebody who mistyped
+
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else "."
+    return f"{name!r}{hint} Known: {', '.join(known) or 'none'}"
 
 
 class Registry(Mapping[str, Any]):
@@ -28,47 +32,56 @@ class Registry(Mapping[str, Any]):
         self.kind = kind
         self._load = load
         self._note = note
-        self._entries: dict[str, Entry] = {}
+        self._things: dict[str, Any] = {}
+        self._plugins: dict[str, str] = {}
         self._missing: dict[str, str] = {}
 
     def add(self, name: str, thing: Any, *, plugin: str) -> None:
-        self.check_free(name, plugin=plugin)
-        self._entries[name] = Entry(thing, plugin)
+        self.check(name, plugin=plugin)
+        self._things[name], self._plugins[name] = thing, plugin
 
-    def check_free(self, name: str, *, plugin: str) -> None:
-        if (taken := self._entries.get(name)) is not None:
+    def check(self, name: str, *, plugin: str) -> None:
+        """Raise where ``name`` is no name, or another plugin has registered it."""
+        if not isinstance(name, str) or not name or hasattr(Registry, name):
+            raise PluginError(
+                f"plugin {plugin!r} registers a {self.kind} as {name!r}; a name is a string that "
+                "is not a method of registries"
+            )
+        if name in self._plugins:
             raise ConflictError(
-                f"{self.kind} {name!r} is registered by plugin {taken.plugin!r} and again by "
-                f"plugin {plugin!r}; rename one, or leave one out with "
+                f"{self.kind} {name!r} is registered by plugin {self._plugins[name]!r} and again "
+                f"by plugin {plugin!r}; rename one, or leave one out: "
                 f"TENSORGRAPH_DISABLE_PLUGINS={plugin}"
             )
 
-    def explain_missing(self, name: str, reason: str) -> None:
-        """Remember why a name that was offered is not here."""
+    def explain(self, name: str, reason: str) -> None:
+        """Tell who asks for a name that was offered and is not here the reason."""
         self._missing.setdefault(name, reason)
 
-    def plugin_of(self, name: str) -> str:
-        """The name of the plugin that registered ``name``."""
-        self[name]
-        return self._entries[name].plugin
+    def withdraw(self, name: str, reason: str) -> None:
+        """Let nobody have a name that two plugins claim."""
+        self._things.pop(name, None)
+        self._missing[name] = reason
 
-    def _loaded(self) -> dict[str, Entry]:
+    def plugin_of(self, name: str) -> str:
+        """The name of the plugin that registered ``name``, or was the first to."""
         self._load()
-        return self._entries
+        return self._plugins[name] if name in self._plugins else str(self[name])
+
+    def _loaded(self) -> dict[str, Any]:
+        self._load()
+        return self._things
 
     def __getitem__(self, name: str) -> Any:
         try:
-            return self._loaded()[name].thing
+            return self._loaded()[name]
         except KeyError:
             raise UnknownNameError(self._unknown(name)) from None
 
     def _unknown(self, name: str) -> str:
         if name in self._missing:
             return f"{self.kind} {name!r} is missing: {self._missing[name]}"
-        near = difflib.get_close_matches(name, self._entries, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else "."
-        known = ", ".join(sorted(self._entries)) or "none"
-        return f"no {self.kind} named {name!r}{hint} Registered: {known}{self._note()}"
+        return f"no {self.kind} is named {near_miss(name, self._things)}{self._note()}"
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
