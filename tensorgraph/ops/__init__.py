@@ -6,6 +6,11 @@ from tensorgraph.ops.conv import (
     conv as conv, conv_input as conv_input, conv_transpose as conv_transpose,
     conv_weight as conv_weight,
 )
+from tensorgraph.ops.activation import (
+    elu as elu, gelu as gelu, hardtanh as hardtanh, leaky_relu as leaky_relu,
+    log_softmax as log_softmax, relu as relu, sigmoid as sigmoid, silu as silu,
+    softmax as softmax, softplus as softplus,
+)
 from tensorgraph.ops.elementwise import (
     abs as abs, add as add, cast as cast, ceil as ceil, clip as clip, divide as divide,
     equal as equal, floor as floor, greater as greater, greater_equal as greater_equal,
@@ -32,9 +37,14 @@ from tensorgraph.ops.pool import (
 from tensorgraph.ops.linalg import (
     einsum as einsum, matmul as matmul, norm as norm, outer as outer,
 )
+from tensorgraph.ops.loss import (
+    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
+    cross_entropy as cross_entropy, huber_loss as huber_loss, l1_loss as l1_loss,
+    mse_loss as mse_loss, nll_loss as nll_loss,
+)
 from tensorgraph.ops.random import (
     bernoulli as bernoulli, box_muller as box_muller, dropout as dropout, literal as literal,
-    normal as normal, random_bits as random_bits, uniform as uniform,
+    normal as normal, permutation as permutation, random_bits as random_bits, uniform as uniform,
     unit_interval as unit_interval,
 )
 from tensorgraph.ops.reduction import (
