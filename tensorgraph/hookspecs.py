@@ -105,9 +105,17 @@ def register_metrics(register: Register) -> None:
 
 @hookspec
 def register_callbacks(register: Register) -> None:
-    """Offer a callback: an object told of the events of a training run."""
+    """Offer a callback: a factory of an object told of the events of a training run.
+
+    Of ``on_start(run)``, ``on_batch(run)``, ``on_epoch(run, record)`` and, also after an error,
+    ``on_end(run)`` it has those that it wants.
+    """
 
 
 @hookspec
 def register_commands(register: Register) -> None:
-    """Offer a subcommand of ``tensorgraph``."""
+    """Offer a subcommand of ``tensorgraph``: a function, or "module:function", imported on use.
+
+    Its annotated parameters become arguments and options (as typer reads them), its docstring the
+    help. A ``TensorgraphError`` or OSError is the user's mistake: a message and exit status 2.
+    """

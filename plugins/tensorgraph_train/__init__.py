@@ -1,1 +1,28 @@
-"""Not built yet."""
+"""Run files, the training loop, checkpoints, evaluation; the commands train, evaluate, predict."""
+
+from __future__ import annotations
+
+from tensorgraph import hookimpl
+from tensorgraph.hookspecs import Register
+from tensorgraph_train import callbacks, metrics
+
+COMMANDS = ("train", "evaluate", "predict")
+
+
+@hookimpl
+def register_metrics(register: Register) -> None:
+    register("accuracy", metrics.accuracy)
+    register("auc", metrics.auc)
+    register("macro_f1", metrics.macro_f1)
+
+
+@hookimpl
+def register_callbacks(register: Register) -> None:
+    register("history", callbacks.History)
+    register("progress", callbacks.Bar)
+
+
+@hookimpl
+def register_commands(register: Register) -> None:
+    for name in COMMANDS:
+        register(name, f"tensorgraph_train.commands:{name}")

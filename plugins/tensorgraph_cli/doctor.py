@@ -1,0 +1,99 @@
+"""``tensorgraph doctor``: what runs here, which settings won and why, and what is missing."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+import tensorgraph as tg
+from tensorgraph import config
+from tensorgraph.errors import BackendError, TensorgraphError
+from tensorgraph_cli.plugins import console, describe
+
+
+def doctor() -> None:
+    """Show the machine, the backend in force and what chose it, and every plugin's state."""
+    tg.plugins.load()
+    out = console()
+    for title, rows in (
+        ("machine", _machine()),
+        ("settings", _settings()),
+        ("backends", _backends()),
+        ("plugins", _plugins()),
+    ):
+        table = Table(box=None, pad_edge=False, show_header=False, title=title)
+        table.title_justify, table.title_style = "left", "bold"
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        for name, value in rows:
+            table.add_row(name, escape(value))
+        out.print(table)
+        out.print()
+
+
+def _machine() -> list[tuple[str, str]]:
+    import numpy
+
+    blas = numpy.show_config(mode="dicts")["Build Dependencies"].get("blas", {})
+    return [
+        ("python", f"{platform.python_version()} at {sys.executable}"),
+        ("platform", platform.platform()),
+        ("tensorgraph", f"{metadata.version('tensorgraph')} at {Path(tg.__file__).parent}"),
+        ("numpy", f"{numpy.__version__} with {blas.get('name', '?')} {blas.get('version', '')}"),
+        *(("threads", line) for line in _threads()),
+    ]
+
+
+def _threads() -> list[str]:
+    """The libraries with threads of their own, and how many each takes."""
+    from threadpoolctl import threadpool_info
+
+    return [
+        f"{pool['num_threads']} in {pool['internal_api']} {pool.get('version') or ''}"
+        f" ({pool['user_api']})"
+        for pool in threadpool_info()
+    ]
+
+
+def _settings() -> list[tuple[str, str]]:
+    rows = []
+    for name in ("backend", "dtype"):
+        try:
+            choice = config.choose(name)
+            rows.append((name, f"{choice.value}, chosen by {choice.origin}"))
+        except TensorgraphError as error:
+            rows.append((name, str(error)))
+    order = "a call or --backend > TENSORGRAPH_BACKEND > run file > pyproject.toml > default"
+    return [*rows, ("precedence", order)]
+
+
+def _backends() -> list[tuple[str, str]]:
+    rows = [(name, _available(name)) for name in tg.plugins.backends]
+    chosen = config.get_backend("auto").name
+    before = config.AUTO_ORDER[: config.AUTO_ORDER.index(chosen)]
+    why = f" ({', '.join(before)} not available)" if before else ""
+    return [*rows, ("auto", f"would take {chosen}{why}")]
+
+
+def _available(name: str) -> str:
+    try:
+        backend: Any = config.get_backend(name)
+    except BackendError as error:
+        return str(error)
+    version = getattr(backend.xp, "__version__", "")
+    return f"available: {backend.xp.__name__} {version}"
+
+
+def _plugins() -> list[tuple[str, str]]:
+    rows = []
+    for info in tg.plugins.infos.values():
+        state = f"broken: {describe(info.error)}" if info.error else "loaded"
+        took = f"{info.seconds * 1000:.0f} ms"
+        rows.append((info.name, f"{state} in {took}, {info.module} {info.version}"))
+    return rows

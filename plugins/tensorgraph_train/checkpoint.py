@@ -1,0 +1,140 @@
+"""The two files of weights in a run folder: the best model, and all that a resumed run needs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, DataError
+from tensorgraph_train import parts, storage
+from tensorgraph_train.runfile import Named
+
+MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+
+
+@dataclasses.dataclass
+class Progress:
+    """How far a run is: before batch ``batch`` of epoch ``epoch``, both from 0."""
+
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0  # over the images of this epoch so far
+    seen: int = 0
+    best_epoch: int | None = None
+    best_value: float | None = None
+    stale: int = 0  # epochs since the best
+    stopped: bool = False  # by patience
+
+
+def host(state: Mapping[str, tg.Tensor]) -> dict[str, Any]:
+    """Copies of tensors as NumPy arrays."""
+    return {name: x.numpy() for name, x in state.items()}
+
+
+def save(
+    folder: Path,
+    progress: Progress,
+    model: tg.Layer,
+    optimizer: tg.Optimizer,
+    best: Mapping[str, Any],
+    fingerprint: str,
+) -> None:
+    memory = optimizer.state()
+    tensors = {k: v.numpy() for k, v in memory.items() if isinstance(v, tg.Tensor)}
+    storage.save_tensors(
+        folder / CHECKPOINT,
+        {
+            **{f"model/{k}": v for k, v in host(model.state()).items()},
+            **{f"optimizer/{k}": v for k, v in tensors.items()},
+            **{f"best/{k}": v for k, v in best.items()},
+        },
+        {
+            "progress": dataclasses.asdict(progress),
+            "optimizer": {k: v for k, v in memory.items() if k not in tensors},
+            "random": list(tg.config.random_state()),
+            "data": fingerprint,
+        },
+    )
+
+
+def restore(
+    folder: Path, model: tg.Layer, optimizer: tg.Optimizer, fingerprint: str
+) -> tuple[Progress, dict[str, Any]] | None:
+    """Put model, optimizer and random numbers back; the progress and the best weights.
+
+    None where the run was ended before its first checkpoint.
+    """
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    tensors, metadata = storage.load_tensors(path)
+    if metadata["data"] != fingerprint:
+        raise DataError(
+            f"{path}: the data has changed since: labels, classes or splits are others "
+            f"({metadata['data']} then, {fingerprint} now); start a new run"
+        )
+    model.load_state(_under("model/", tensors))
+    optimizer.load_state({**metadata["optimizer"], **_under("optimizer/", tensors)})
+    tg.config.set_random_state((metadata["random"][0], metadata["random"][1]))
+    return Progress(**metadata["progress"]), _under("best/", tensors)
+
+
+def _under(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What has to be known of a model besides its weights; stored in the file with them."""
+
+    model: Named
+    classes: tuple[str, ...]
+    input: tuple[int, ...]  # (C, H, W)
+    dtype: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    plugins: Mapping[str, str]  # those that the model came from, and their versions
+    tensorgraph: str
+
+    def metadata(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "model": self.model.table()}
+
+
+def save_model(folder: Path, card: Card, weights: Mapping[str, Any]) -> None:
+    storage.save_tensors(folder / MODEL, weights, card.metadata())
+
+
+def load_model(folder: Path) -> tuple[Card, tg.Layer]:
+    """The model of a run folder with its best weights, on the backend in force."""
+    path = folder / MODEL
+    if not path.is_file():
+        what = "is not a folder" if not folder.is_dir() else "holds no trained model"
+        raise ConfigError(f"{folder} {what}; give the folder that 'tensorgraph train' wrote")
+    weights, found = storage.load_tensors(path)
+    try:
+        table = dict(found["model"])
+        card = Card(
+            model=Named(table.pop("name"), table),
+            classes=tuple(found["classes"]),
+            input=tuple(found["input"]),
+            dtype=found["dtype"],
+            mean=tuple(found["mean"]),
+            std=tuple(found["std"]),
+            plugins=found["plugins"],
+            tensorgraph=found["tensorgraph"],
+        )
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: was not written by 'tensorgraph train': no {error}") from error
+    model = make_model(card.model, card.classes)
+    with tg.config.Scope(dtype=tg.config.Choice(card.dtype, str(path))):
+        model.infer_shape(tg.Spec((1, *card.input), card.dtype))
+    model.load_state(weights)
+    return card, model.eval()
+
+
+def make_model(named: Named, classes: tuple[str, ...]) -> tg.Layer:
+    made: tg.Layer = parts.make(tg.models, "model", named, classes=len(classes))
+    return made

@@ -1,0 +1,123 @@
+"""What the commands print: the run before it starts, the evaluation, the predictions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import tensorgraph as tg
+from tensorgraph.config import Choice
+from tensorgraph_train.training import Run
+
+SHOWN = 20  # classes in a confusion matrix; more are left to evaluation.json
+
+
+def console() -> Console:
+    """Colours and boxes fit the terminal; lines are not wrapped where there is none."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+def _table(*columns: str, title: str | None = None, numbers: int = 0) -> Table:
+    """A plain table; the last ``numbers`` columns are aligned to the right."""
+    table = Table(box=None, title=title, title_justify="left", pad_edge=False, title_style="bold")
+    for i, name in enumerate(columns):
+        right = i >= len(columns) - numbers
+        table.add_column(name, justify="right" if right else "left", header_style="dim")
+    return table
+
+
+def before(run: Run, backend: Choice) -> None:
+    """Where the output goes, the data, the model, the backend and what chose it."""
+    out, dataset = console(), run.feed.dataset
+    shape = "×".join(map(str, run.card.input))
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in dataset.splits.items())
+    facts = _table("", "")
+    facts.show_header = False
+    facts.add_row("output", str(run.folder))
+    facts.add_row("data", f"{dataset.name}: {len(dataset.labels):,} images of {shape}")
+    facts.add_row("classes", f"{len(dataset.classes)}: {_shortened(dataset.classes)}")
+    facts.add_row("splits", sizes)
+    name = tg.config.get_backend().name
+    asked = "" if backend.value == name else f"{backend.value}, "
+    facts.add_row("backend", f"{name} ({asked}chosen by {backend.origin})")
+    facts.add_row("training", _training(run))
+    out.print(facts)
+    for note in dataset.notes:
+        out.print(f"[yellow]note[/]  {note}")
+    out.print()
+    summary = run.model.summary(run.feed.spec)
+    table = _table(
+        "layer", "", "output", "parameters", "FLOPs", numbers=2, title=run.card.model.name
+    )
+    for row in summary.rows:
+        shape = "×".join(map(str, row.output.shape[1:])) if row.output else ""
+        table.add_row(row.path, row.layer, shape, f"{row.parameters:,}", f"{row.flops:,}")
+    table.add_row("total", "", "", f"{summary.parameters:,}", f"{summary.flops:,}", style="bold")
+    out.print(table)
+    out.print()
+
+
+def _shortened(names: Sequence[str], limit: int = 12) -> str:
+    return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
+
+
+def _training(run: Run) -> str:
+    train = run.settings.train
+    parts = [
+        f"{train.epochs} epochs in batches of {train.batch_size}",
+        f"{train.optimizer.name} with lr {run.lr:g}",
+        *([train.schedule.name] if train.schedule else []),
+        f"seed {train.seed}",
+        train.dtype or "",
+    ]
+    return ", ".join(parts)
+
+
+def resumed(run: Run) -> None:
+    progress = run.progress
+    console().print(f"resumed at epoch {progress.epoch + 1}, batch {progress.batch + 1}")
+
+
+def after(run: Run, found: Mapping[str, Any]) -> None:
+    out = console()
+    best = run.progress.best_epoch
+    if best is not None:
+        why = "early stopping" if run.progress.stopped else f"{run.progress.epoch} epochs"
+        metric = run.settings.train.metric
+        out.print(f"\nthe weights kept are those of epoch {best}, the best by {metric} ({why})")
+    out.print()
+    evaluation(found, run.feed.dataset.name)
+    out.print(f"\nwritten to {run.folder}", soft_wrap=True)
+
+
+def evaluation(found: Mapping[str, Any], name: str) -> None:
+    """The figures with their intervals, then who was taken for whom."""
+    out = console()
+    title = f"{name}, {found['split']}: {found['n']:,} images"
+    table = _table("", "value", "95 % interval", numbers=2, title=title)
+    for metric, row in found["metrics"].items():
+        if row["value"] is None:
+            table.add_row(metric, "–", "not defined here")
+        else:
+            table.add_row(metric, f"{row['value']:.4f}", f"{row['low']:.4f} … {row['high']:.4f}")
+    out.print(table)
+    classes = found["classes"]
+    if len(classes) > SHOWN:
+        return
+    matrix = _table("is \\ taken for", *classes, numbers=len(classes))
+    for i, (label, row) in enumerate(zip(classes, found["confusion"]["counts"], strict=True)):
+        cells = [f"[bold]{n}[/]" if i == j else str(n) if n else "·" for j, n in enumerate(row)]
+        matrix.add_row(label, *cells)
+    out.print()
+    out.print(matrix)
+
+
+def predictions(found: Sequence[Mapping[str, Any]]) -> None:
+    table = _table("image", "class", "probability", numbers=1)
+    for row in found:
+        table.add_row(row["image"], row["class"], f"{row['probability']:.4f}")
+    console().print(table)

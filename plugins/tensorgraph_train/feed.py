@@ -1,0 +1,122 @@
+"""From raw images to the batches that a model takes, in an order that can be resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, DataError
+from tensorgraph_train.runfile import Data
+
+ORDER_STREAM = 1 << 31  # the high word of the streams of data order: no other draw has it
+CHUNK = 1024  # images looked at together
+
+
+def load(data: Data, seed: int) -> tg.Dataset:
+    """The dataset that a run file names; labelled, and with something to train on."""
+    from tensorgraph.data import resolve_source
+
+    options = {
+        "seed": seed,
+        "val": data.val,
+        "test": data.test,
+        "resize": data.resize,
+        "channels": data.channels,
+        **(data.options or {}),
+    }
+    if data.name is not None:
+        source, path = tg.datasets[data.name], None
+        if data.path is not None:
+            path = resolve_source(data.path, {data.name: source})[1]
+    elif data.path is not None:
+        source, path = resolve_source(data.path, tg.datasets)
+    else:
+        raise ConfigError("data: say which with --data PATH or NAME, or data.path in the run file")
+    dataset: tg.Dataset = source.load(path, **options)
+    if dataset.labels is None:
+        raise DataError(f"{dataset.name}: the images have no labels, so nothing can be learnt")
+    if len(dataset.classes) < 2:
+        only = dataset.classes[0] if dataset.classes else "none"
+        raise DataError(f"{dataset.name}: one class ({only}); it takes two to tell them apart")
+    if not len(dataset.splits.get("train", ())):
+        raise DataError(f"{dataset.name}: the split 'train' is empty; lower data.val or data.test")
+    return dataset
+
+
+def fingerprint(dataset: tg.Dataset) -> str:
+    """Changes when labels, classes or splits do: a resumed run must see the same data."""
+    code = zlib.crc32("\0".join(dataset.classes).encode())
+    code = zlib.crc32(np.ascontiguousarray(dataset.labels, np.int64).tobytes(), code)
+    for name in sorted(dataset.splits):
+        code = zlib.crc32(np.ascontiguousarray(dataset.splits[name], np.int64).tobytes(), code)
+    return f"{len(dataset.labels)}-{code:08x}"
+
+
+def statistics(dataset: tg.Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel over the training images, white being 1."""
+    indices = np.asarray(dataset.splits["train"])
+    count: int = 0
+    total: Any = 0.0
+    squares: Any = 0.0
+    for start in range(0, len(indices), CHUNK):
+        x = np.asarray(dataset.images[indices[start : start + CHUNK]], np.float64) / dataset.white
+        axes = (0, *range(2, x.ndim))
+        count += x.size // x.shape[1]
+        total = total + x.sum(axes)
+        squares = squares + np.square(x).sum(axes)
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
+    std = np.where(std > 1e-6, std, 1.0)  # a channel that never varies stays as it is
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def order(n: int, seed: int, epoch: int) -> Any:
+    """The order of the images in an epoch: it depends on the seed and the epoch, nothing else."""
+    key = tg.tensor([seed & 0xFFFFFFFF, seed >> 32, epoch, ORDER_STREAM], dtype="uint32")
+    return tg.ops.permutation(n, key=key).numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class Feed:
+    """Gives a dataset's images as a model takes them: scaled so that white is 1, then
+    standardised per channel."""
+
+    dataset: tg.Dataset
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtype: str
+
+    @property
+    def spec(self) -> tg.Spec:
+        """That of one image, as a batch of one."""
+        return tg.Spec((1, *self.dataset.images.shape[1:]), self.dtype)
+
+    def images(self, indices: Any) -> tg.Tensor:
+        """A batch (n, C, H, W). Raises ``DataError`` where a value is not finite."""
+        raw = np.asarray(self.dataset.images[indices])
+        if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+            first = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
+            names = self.dataset.names
+            name = names[indices[first]] if len(names) else f"image {indices[first]}"
+            raise DataError(f"{self.dataset.name}: {name} has NaN or infinity among its values")
+        per_channel = (1, -1, *(1,) * (raw.ndim - 2))
+        mean = np.reshape(np.array(self.mean), per_channel)
+        scale = np.reshape(np.array(self.std), per_channel)
+        x = raw.astype(self.dtype)
+        x /= self.dataset.white
+        x -= mean.astype(self.dtype)
+        x /= scale.astype(self.dtype)
+        return tg.tensor(x)
+
+    def labels(self, indices: Any) -> tg.Tensor:
+        return tg.tensor(np.asarray(self.dataset.labels[indices], np.int64))
+
+    def batches(self, indices: Any, size: int) -> Iterator[Any]:
+        """The indices, ``size`` at a time."""
+        for start in range(0, len(indices), size):
+            yield indices[start : start + size]

@@ -1,0 +1,74 @@
+"""From names in a run file to what is registered: options checked, and filled in."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tensorgraph.errors import ConfigError, TensorgraphError
+from tensorgraph.registry import Registry
+from tensorgraph_train.runfile import Named, near
+
+
+def resolve(
+    registry: Registry, where: str, named: Named, *, first: int = 0, reserved: str = ""
+) -> Named:
+    """The same with every option written out.
+
+    The thing's ``first`` arguments, and those named in ``reserved``, are no affair of the run
+    file's. Raises ``UnknownNameError``, or ``ConfigError`` for an option that is not there.
+    """
+    thing = registry[named.name]
+    parameters = list(inspect.signature(thing).parameters.values())[first:]
+    options = {p.name: p for p in parameters if p.name not in reserved.split()}
+    if any(p.kind is p.VAR_KEYWORD for p in options.values()):
+        return named
+    options = {k: p for k, p in options.items() if p.kind is not p.VAR_POSITIONAL}
+    for name in named.options:
+        if name not in options:
+            raise ConfigError(
+                f"{where}: {registry.kind} {named.name!r} has no option {name!r}"
+                f"{near(name, options)}"
+            )
+    missing = [k for k, p in options.items() if p.default is p.empty and k not in named.options]
+    if missing:
+        raise ConfigError(
+            f"{where}: {registry.kind} {named.name!r} needs {', '.join(missing)}; set it with "
+            f"--set {where}.{missing[0]}=…, or in the run file"
+        )
+    defaults = {k: p.default for k, p in options.items() if _writable(p.default)}
+    return Named(named.name, {**defaults, **named.options})
+
+
+def _writable(value: Any) -> bool:
+    """Whether a run file can hold it."""
+    if isinstance(value, list | tuple):
+        return all(map(_writable, value))
+    return isinstance(value, bool | int | float | str)
+
+
+def make(registry: Registry, where: str, named: Named, *args: Any, **more: Any) -> Any:
+    """Call what is registered with ``args``, the options and ``more``."""
+    return guarded(registry[named.name], registry, where, named, *args, **more)
+
+
+def guarded(
+    thing: Callable[..., Any],
+    registry: Registry,
+    where: str,
+    named: Named,
+    *args: Any,
+    **more: Any,
+) -> Any:
+    """Call it; an option that it cannot take is the run file's mistake."""
+    options: Mapping[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in named.options.items()
+    }
+    try:
+        return thing(*args, **options, **more)
+    except TensorgraphError:
+        raise
+    except (TypeError, ValueError) as error:
+        given = ", ".join(f"{k}={v!r}" for k, v in named.options.items())
+        raise ConfigError(f"{where}: {registry.kind} {named.name!r} ({given}): {error}") from error

@@ -1,0 +1,182 @@
+"""From settings to a run that can start: names, data and model checked and put together."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, ShapeError
+from tensorgraph_train import checkpoint, feed, parts
+from tensorgraph_train.checkpoint import Card
+from tensorgraph_train.runfile import Data, Named, Settings, near
+from tensorgraph_train.training import Run
+
+RUN_FILE = "run.toml"
+
+
+def named(settings: Settings) -> Settings:
+    """Look up every name and write out every option, before anything slow begins."""
+    train = settings.train
+    if train.metric != "loss":
+        tg.metrics[train.metric]
+    if settings.data.name is not None and settings.data.path is None:
+        tg.datasets[settings.data.name]
+    if train.patience is not None and not settings.data.val:
+        raise ConfigError("train.patience needs validation images, and data.val is 0")
+    resolve = parts.resolve
+    changes: dict[str, Any] = {
+        "loss": resolve(tg.losses, "train.loss", train.loss, first=2),
+        "optimizer": resolve(
+            tg.optimizers,
+            "train.optimizer",
+            train.optimizer,
+            first=1,
+            reserved="clip_norm clip_value",
+        ),
+        "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
+    }
+    if train.schedule is not None:
+        changes["schedule"] = resolve(tg.schedules, "train.schedule", train.schedule)
+    if train.regularizer is not None:
+        changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)
+    model = resolve(tg.models, "model", settings.model, reserved="classes")
+    train = dataclasses.replace(train, **changes)
+    return dataclasses.replace(settings, model=model, train=train)
+
+
+def run(settings: Settings) -> Run:
+    """Load the data, build the model and what trains it, on the backend and dtype in force."""
+    seed = settings.train.seed
+    dataset = feed.load(settings.data, seed)
+    mean, std = settings.data.mean, settings.data.std
+    channels = dataset.images.shape[1]
+    if mean is None or std is None:
+        found = feed.statistics(dataset)
+        mean, std = mean or found[0], std or found[1]
+    for key, value in (("mean", mean), ("std", std)):
+        if len(value) != channels:
+            raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
+    current = tg.config.current()
+    images = feed.Feed(dataset, mean, std, current.dtype.value)
+    tg.seed(seed)
+    model = checkpoint.make_model(settings.model, dataset.classes)
+    _fit_to(model, images.spec, dataset, settings.model.name)
+    data = dataclasses.replace(settings.data, mean=mean, std=std)
+    if data.path is not None:
+        data = dataclasses.replace(data, path=str(Path(data.path).expanduser().absolute()))
+    train = dataclasses.replace(
+        settings.train, backend=tg.config.get_backend().name, dtype=current.dtype.value
+    )
+    settings = dataclasses.replace(settings, data=data, train=train)
+    card = Card(
+        model=settings.model,
+        classes=tuple(dataset.classes),
+        input=tuple(images.spec.shape[1:]),
+        dtype=current.dtype.value,
+        mean=mean,
+        std=std,
+        plugins=_plugins(settings),
+        tensorgraph=metadata.version("tensorgraph"),
+    )
+    return Run(settings, images, card, model)
+
+
+def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> None:
+    """Give the model its shapes; say what to do where the images do not fit it."""
+    size = "×".join(map(str, image.shape[1:]))
+    try:
+        out = model.infer_shape(image)
+    except ShapeError as error:
+        raise ShapeError(
+            f"model {name!r} does not fit images of {size} (channels×height×width): {error}\n"
+            "  resize them (--set data.resize=[32,32]), or choose another model (--model)"
+        ) from error
+    classes = len(dataset.classes)
+    if out.shape != (1, classes):
+        raise ShapeError(
+            f"model {name!r} gives {out} for one image of {size}; it should give one number for "
+            f"each of the {classes} classes: float[1,{classes}]"
+        )
+
+
+def _plugins(settings: Settings) -> dict[str, str]:
+    plugin = tg.models.plugin_of(settings.model.name)
+    info = tg.plugins.infos.get(plugin)
+    return {plugin: info.version if info else "?"}
+
+
+def new_folder(dataset: tg.Dataset, model: Named) -> Path:
+    """The first of runs/<data>-<model>-1, -2, … that is free."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{dataset.name}-{model.name}").strip("-.")
+    number = 1
+    while (folder := Path("runs") / f"{stem}-{number}").exists():
+        number += 1
+    return folder
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """An output folder is new or empty; one to resume holds a run."""
+    if resume:
+        if not (folder / RUN_FILE).is_file():
+            raise ConfigError(f"--resume: {folder} holds no run; leave --resume out to start one")
+        return
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ConfigError(f"--out {folder}: it is a file, not a folder")
+    if (folder / RUN_FILE).exists():
+        raise ConfigError(
+            f"--out {folder}: it holds another run; add --resume to go on with it, or choose "
+            "another folder"
+        )
+    if any(folder.iterdir()):
+        raise ConfigError(f"--out {folder}: the folder is not empty; choose a new one")
+
+
+def same(stored: Settings, asked: Settings, given: list[str], folder: Path) -> None:
+    """What a resumed run is asked for must be what it was started with."""
+    for key in given:
+        then, now = _at(stored, key), _at(asked, key)
+        if then != now:
+            raise ConfigError(
+                f"--resume: {key} is {then!r} in {folder / RUN_FILE}, and {now!r} is asked for "
+                "now; a resumed run goes on as it began: leave that out, or start a new run"
+            )
+
+
+def _at(settings: Settings, key: str) -> Any:
+    value: Any = settings
+    for name in key.split("."):
+        if isinstance(value, Named) and name != "name":
+            value = value.options.get(name)
+        elif hasattr(value, name):
+            value = getattr(value, name)
+        else:
+            raise ConfigError(f"no key {key}{near(name, ())}")
+    return value
+
+
+def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:
+    """The run's own data, or other data brought to the size that the model takes."""
+    data = settings.data
+    if other is not None:
+        name, path = (other, None) if other in tg.datasets else (None, other)
+        resize = (card.input[-2], card.input[-1])
+        data = Data(name=name, path=path, resize=resize, channels=card.input[0])
+    dataset = feed.load(data, settings.train.seed)
+    if tuple(dataset.classes) != card.classes:
+        raise ConfigError(
+            f"{dataset.name} has the classes {', '.join(dataset.classes)}, and the model was "
+            f"trained on {', '.join(card.classes)}; they must be the same, in the same order"
+        )
+    shape = tuple(dataset.images.shape[1:])
+    if shape != card.input:
+        raise ConfigError(
+            f"{dataset.name} has images of {'×'.join(map(str, shape))}, and the model takes "
+            f"{'×'.join(map(str, card.input))}"
+        )
+    return dataset

@@ -1,0 +1,219 @@
+"""The training loop: epochs of batches, validation, the best epoch kept, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, TensorgraphError
+from tensorgraph.plan import first_nonfinite
+from tensorgraph_train import checkpoint, feed, parts, scores
+from tensorgraph_train.checkpoint import Card, Progress
+from tensorgraph_train.feed import Feed
+from tensorgraph_train.runfile import Settings
+
+
+class DivergedError(TensorgraphError, ArithmeticError):
+    """The loss is no longer a finite number."""
+
+
+class Run:
+    """A training run: what it is made of, and how far it is. Callbacks are handed it.
+
+    ``records`` holds a table for each finished epoch since the start or resumption.
+    """
+
+    def __init__(self, settings: Settings, images: Feed, card: Card, model: tg.Layer) -> None:
+        train = settings.train
+        self.settings = settings
+        self.feed = images
+        self.card = card
+        self.model = model
+        self.folder = Path()
+        self.progress = Progress()
+        self.records: list[dict[str, Any]] = []
+        self.loss_value = math.nan  # of the last batch
+        self.best: dict[str, Any] = {}
+        self.loss = self._loss()
+        self.optimizer: tg.Optimizer = parts.make(
+            tg.optimizers,
+            "train.optimizer",
+            train.optimizer,
+            model.parameters(),
+            clip_norm=train.clip_norm,
+            clip_value=train.clip_value,
+        )
+        self.lr = self.optimizer.lr
+        self.schedule: Any = None
+        if train.schedule is not None:
+            self.schedule = parts.make(tg.schedules, "train.schedule", train.schedule)
+        self.penalty: Any = None
+        if train.regularizer is not None:
+            self.penalty = parts.make(tg.regularizers, "train.regularizer", train.regularizer)
+        self.callbacks = [parts.make(tg.callbacks, "train.callbacks", c) for c in train.callbacks]
+        splits = images.dataset.splits
+        self.train_indices = np.asarray(splits["train"])
+        self.val_indices = np.asarray(splits.get("val", ()), np.int64)
+        self.fingerprint = feed.fingerprint(images.dataset)
+        self._check_metric()
+
+    @property
+    def batches(self) -> int:
+        """Batches an epoch; the last one may be smaller."""
+        return math.ceil(len(self.train_indices) / self.settings.train.batch_size)
+
+    def _loss(self) -> scores.Loss:
+        named = self.settings.train.loss
+        registered = tg.losses[named.name]
+
+        def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
+            found: tg.Tensor = parts.guarded(
+                registered, tg.losses, "train.loss", named, logits, labels
+            )
+            return found
+
+        return loss
+
+    def _check_metric(self) -> None:
+        """A metric that is not defined on these labels would choose no epoch; say so before."""
+        name, labels = self.settings.train.metric, self.feed.dataset.labels[self.val_indices]
+        if name == "loss" or not len(labels):
+            return
+        classes = len(self.feed.dataset.classes)
+        if math.isnan(tg.metrics[name](np.full((len(labels), classes), 1 / classes), labels)):
+            present = ", ".join(self.feed.dataset.classes[i] for i in np.unique(labels))
+            raise ConfigError(
+                f"train.metric: {name} is not defined on the validation images, which are all of "
+                f"{present}; choose another metric or split"
+            )
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint in the folder, if there is one."""
+        found = checkpoint.restore(self.folder, self.model, self.optimizer, self.fingerprint)
+        if found is not None:
+            self.progress, self.best = found
+
+    def save(self) -> None:
+        checkpoint.save(
+            self.folder, self.progress, self.model, self.optimizer, self.best, self.fingerprint
+        )
+
+    def fit(self) -> None:
+        """Train to the end, then put the best weights into the model and save it."""
+        try:
+            self._tell("on_start")
+            while self.progress.epoch < self.settings.train.epochs and not self.progress.stopped:
+                self._epoch()
+            if not self.best:
+                self.best = checkpoint.host(self.model.state())
+            checkpoint.save_model(self.folder, self.card, self.best)
+            self.model.load_state(self.best)
+        finally:
+            self._tell("on_end")
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for callback in self.callbacks:
+            method = getattr(callback, event, None)
+            if method is not None:
+                method(self, *what)
+
+    def _epoch(self) -> None:
+        progress, train = self.progress, self.settings.train
+        n = len(self.train_indices)
+        order = self.train_indices[feed.order(n, train.seed, progress.epoch)]
+        start = saved = time.perf_counter()
+        before = progress.seen
+        self.model.train()
+        for batch in list(self.feed.batches(order, train.batch_size))[progress.batch :]:
+            self._batch(batch)
+            progress.batch += 1
+            self._tell("on_batch")
+            if time.perf_counter() - saved >= train.checkpoint_every:
+                self.save()
+                saved = time.perf_counter()
+        tg.config.get_backend().synchronize()
+        seconds = time.perf_counter() - start
+        record = {
+            "epoch": progress.epoch + 1,
+            "loss": progress.loss_sum / n,
+            **self._validate(),
+            "lr": self.optimizer.lr,
+            "seconds": round(seconds, 3),
+            "images_per_second": round((n - before) / seconds, 1),
+        }
+        self.records.append(record)
+        progress.epoch += 1
+        progress.batch, progress.loss_sum, progress.seen = 0, 0.0, 0
+        self._tell("on_epoch", record)
+        self.save()
+
+    def _batch(self, batch: Any) -> None:
+        progress = self.progress
+        if self.schedule is not None:
+            passed = progress.epoch + progress.batch / self.batches
+            self.optimizer.lr = self.lr * self.schedule(passed, self.settings.train.epochs)
+        x, y = self.feed.images(batch), self.feed.labels(batch)
+        random = tg.config.random_state()
+
+        def forward() -> tg.Tensor:
+            loss = self.loss(self.model(x), y)
+            return loss if self.penalty is None else loss + self._penalty()
+
+        loss = forward()
+        self.loss_value = loss.item()
+        if not math.isfinite(self.loss_value):
+            tg.config.set_random_state(random)  # the same dropout once more
+            raise DivergedError(self._diverged(first_nonfinite(forward)))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        progress.loss_sum += self.loss_value * len(batch)
+        progress.seen += len(batch)
+
+    def _penalty(self) -> tg.Tensor:
+        penalty: tg.Tensor = self.penalty(self.model.named_parameters())
+        return penalty
+
+    def _diverged(self, where: Any) -> str:
+        progress = self.progress
+        state = checkpoint.host(self.model.state())
+        spoilt = [k for k, x in state.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
+        after = f" ({', '.join(spoilt[:3])} since the update before)" if spoilt else ""
+        kept = (
+            f"The weights of epoch {progress.best_epoch} are kept in {self.folder}"
+            if progress.best_epoch
+            else "No epoch was finished, so no weights are kept"
+        )
+        return (
+            f"the loss is {self.loss_value} in epoch {progress.epoch + 1}, batch "
+            f"{progress.batch + 1} of {self.batches}, and the run is stopped: "
+            f"{where or 'each op of it was finite when it was run again'}{after}. Lower "
+            f"train.optimizer.lr (it is {self.optimizer.lr:g}) or set train.clip_norm. {kept}"
+        )
+
+    def _validate(self) -> dict[str, float]:
+        """The figures of this epoch, and whether it is the best so far."""
+        progress, train = self.progress, self.settings.train
+        if not len(self.val_indices):
+            return {}
+        found, loss = scores.run(self.model, self.feed, self.val_indices, self.loss)
+        record = {"val_loss": loss}
+        value = -loss
+        if train.metric != "loss":
+            value = float(
+                tg.metrics[train.metric](found, self.feed.dataset.labels[self.val_indices])
+            )
+            record[f"val_{train.metric}"] = value
+        if progress.best_value is None or value > progress.best_value:
+            progress.best_value, progress.best_epoch, progress.stale = value, progress.epoch + 1, 0
+            self.best = checkpoint.host(self.model.state())
+            checkpoint.save_model(self.folder, self.card, self.best)
+        else:
+            progress.stale += 1
+            progress.stopped = train.patience is not None and progress.stale >= train.patience
+        return record
