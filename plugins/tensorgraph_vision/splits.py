@@ -80,15 +80,13 @@ def _by_class(
         if len(own) < len(shares):
             raise _too_few(f"{_count(len(own), 'image')}", classes[label], shares)
         own = sorted(own, key=lambda i: (_rank(seed, names[i]), names[i]))
-        at = 0
-        for part in ("test", "val"):
-            if part in shares:
-                n = max(1, int(len(own) * shares[part] + 0.5))
-                parts[part] += own[at : at + n]
-                at += n
-        if at >= len(own):  # rounding up left none to learn from
-            parts["train"].append(parts["val" if "val" in shares else "test"].pop())
-        parts["train"] += own[at:]
+        total, held = len(own), [part for part in ("test", "val") if part in shares]
+        for left, part in zip(range(len(held), 0, -1), held):
+            n = max(1, int(total * shares[part] + 0.5))
+            n = min(n, len(own) - left)  # one for each part that is still to come
+            parts[part] += own[:n]
+            own = own[n:]
+        parts["train"] += own
     return parts
 
 
@@ -120,26 +118,46 @@ def _by_group(
         order = sorted(counts, key=lambda key: (_rank(salt, key), key))
         if attempt == 0:
             order.sort(key=lambda key: -len(images[key]))
-        parts: dict[str, list[int]] = {part: [] for part in shares}
-        have: dict[str, Counter[int]] = {part: Counter() for part in shares}
-        for key in order:
-
-            def cost(part: str, own: Counter[int] = counts[key]) -> float:
-                change = 0.0
-                for label, n in own.items():
-                    over = have[part][label] - shares[part] * totals[label]  # noqa: B023
-                    change += ((over + n) ** 2 - over**2) / totals[label] ** 2
-                return change
-
-            part = min(shares, key=cost)
-            parts[part] += images[key]
-            have[part].update(counts[key])
-        if all(have[part][label] for part in shares for label in totals):
-            return parts
+        chosen = _deal(order, counts, totals, shares)
+        if chosen is not None:
+            return {part: [i for key in own for i in images[key]] for part, own in chosen.items()}
     raise DataError(
         f"no way was found to share {_count(len(counts), 'group')} out to {', '.join(shares)} so "
         "that every part has every class; set val or test to 0, or add a column 'split'"
     )
+
+
+def _deal(
+    order: Sequence[str],
+    counts: dict[str, Counter[int]],
+    totals: dict[int, int],
+    shares: dict[str, float],
+) -> dict[str, list[str]] | None:
+    """The groups of each part, or None where a part is left without a class."""
+    parts: dict[str, list[str]] = {part: [] for part in shares}
+    have: dict[str, Counter[int]] = {part: Counter() for part in shares}
+    to_come = Counter(label for own in counts.values() for label in own)
+
+    def cost(part: str, own: Counter[int]) -> float:
+        """How much further from its shares the part would be with these images."""
+        change = 0.0
+        for label, n in own.items():
+            over = have[part][label] - shares[part] * totals[label]
+            change += ((over + n) ** 2 - over**2) / totals[label] ** 2
+        return change
+
+    for key in order:
+        candidates = list(shares)
+        for label in counts[key]:
+            lacking = [part for part in candidates if not have[part][label]]
+            if lacking and to_come[label] <= sum(not have[part][label] for part in shares):
+                candidates = lacking  # the last ones of this class, and these parts need them
+            to_come[label] -= 1
+        best = min(candidates, key=lambda part: cost(part, counts[key]))
+        parts[best].append(key)
+        have[best].update(counts[key])
+    complete = all(have[part][label] for part in shares for label in totals)
+    return parts if complete else None
 
 
 def _too_few(what: str, name: str, shares: dict[str, float]) -> DataError:

@@ -95,7 +95,7 @@ def load(
 def _arrays(path: Path) -> dict[str, Any]:
     needed = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} holds a single array and no .npz archive")
             found = sorted(file.files)
