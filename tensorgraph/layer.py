@@ -2,67 +2,88 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, Self
 
 from tensorgraph import config
 from tensorgraph.backend import ABSTRACT, Backend
 from tensorgraph.creation import tensor
-from tensorgraph.errors import ConfigError, ShapeError
+from tensorgraph.errors import ConfigError, ShapeError, TensorgraphError
 from tensorgraph.spec import Spec
 from tensorgraph.summary import Summary, summarize
 from tensorgraph.tensor import Tensor
 
 Initializer = Callable[[Spec], Tensor]
+UNBUILT = (
+    "has no shape yet: call the model once, or model.infer_shape(tg.Spec((1, 1, 28, 28))), so "
+    "that its layers learn their sizes"
+)
 
 
 class State(Tensor):
     """A tensor that a layer owns and saves. It has no shape until the layer is built."""
 
-    __slots__ = ("initializer",)
+    __slots__ = ("built", "initializer")
 
     def __init__(self, initializer: Initializer) -> None:
         self.initializer = initializer
-        self.node = None
-        self.grad = None
         self.version = 0
+        self.forget()
 
-    @property
-    def built(self) -> bool:
-        return hasattr(self, "spec")
+    def forget(self) -> None:
+        """Go back to having neither shape nor value."""
+        self.built, self.node, self.grad = False, None, None
+        for name in ("data", "backend", "spec"):
+            with suppress(AttributeError):
+                delattr(self, name)
 
     def initialize(self, shape: tuple[int, ...], dtype: str) -> None:
         """Take a shape and a first value, unless a value was loaded already."""
+        wanted = Spec(tuple(shape), dtype)
         if not self.built:
-            with config.no_grad():
-                self._adopt(self.initializer(Spec(shape, dtype)))
-        elif self.shape != shape:
-            raise ShapeError(f"a value of shape {list(self.shape)} is there, {list(shape)} needed")
+            with config.Scope(grad=False, listener=None):  # no part of the step that is running
+                value = self.initializer(wanted)
+            if value.spec != wanted:
+                raise ShapeError(f"the initializer of {wanted} returned {value.spec}")
+            self._adopt(value)
+        elif self.shape != wanted.shape:
+            raise ShapeError(
+                f"a value of shape {list(self.shape)} was loaded, and an input of this shape "
+                f"needs {list(shape)}; give the input that the state was made for"
+            )
+
+    def assign(self, value: Tensor) -> None:
+        """Write new values in place of the old; nothing while a model is only being shaped."""
+        if value.backend is not ABSTRACT:
+            super().assign(value)
 
     def _adopt(self, value: Tensor) -> None:
         self.data, self.backend, self.spec = value.data, value.backend, value.spec
+        self.built, self.grad = True, None
 
     def __getattr__(self, name: str) -> Any:
         if name in ("data", "backend", "spec"):
-            raise ConfigError(
-                "this parameter has no shape yet: call the model once, or "
-                "model.infer_shape(tg.Spec((1, 1, 28, 28))), so that its layers learn their sizes"
-            )
+            raise ConfigError(f"this {type(self).__name__.lower()} {UNBUILT}")
         raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self.built else f"{type(self).__name__}(no shape yet)"
 
 
 class Parameter(State):
-    """State that is trained: ``requires_grad`` unless it is frozen."""
+    """State that is trained, unless ``requires_grad = False`` freezes it."""
 
     __slots__ = ("_frozen",)
 
     def __init__(self, initializer: Initializer) -> None:
-        super().__init__(initializer)
         self._frozen = False
+        super().__init__(initializer)
 
     def _adopt(self, value: Tensor) -> None:
         super()._adopt(value)
-        Tensor.requires_grad.__set__(self, not self._frozen)  # type: ignore[attr-defined]
+        self.requires_grad = not self._frozen
 
     @property
     def requires_grad(self) -> bool:
@@ -72,7 +93,7 @@ class Parameter(State):
     def requires_grad(self, wanted: bool) -> None:
         self._frozen = not wanted
         if self.built:
-            Tensor.requires_grad.__set__(self, wanted)  # type: ignore[attr-defined]
+            Tensor.requires_grad.__set__(self, wanted)  # type: ignore[attr-defined]  # a property
 
 
 class Buffer(State):
@@ -85,8 +106,8 @@ class Layer:
     """A function of a tensor with state. Subclasses define ``forward``, and ``build`` if their
     state's shape depends on the input's.
 
-    State and inner layers are found by looking through the attributes, in the order in which they
-    were set; their names are the paths to them: ``0.weight``.
+    State and inner layers are found by looking through the attributes, lists, tuples and dicts of
+    them too, in the order in which they were set; their names are the paths there: ``0.weight``.
     """
 
     training = True
@@ -99,37 +120,66 @@ class Layer:
         """Give the state its shapes, from the spec of the first input."""
 
     def __call__(self, x: Tensor) -> Tensor:
+        if not isinstance(x, Tensor):
+            raise TypeError(
+                f"{type(self).__name__} takes a tensor, not {type(x).__name__}; wrap an array: "
+                "tg.tensor(x)"
+            )
         listener = config.current().listener
         if listener is not None:
             listener.enter(self, x)
         try:
-            if not self._ready:
-                self.build(x.spec)
-                self._ready = True
-            out = self.forward(x)
-        except ShapeError as error:
+            out = self.forward(x) if self._ready else self._first_call(x)
+        except TensorgraphError as error:
             self._locate(error, x)
             raise
         if listener is not None:
             listener.leave(self, out)
         return out
 
-    def _locate(self, error: ShapeError, x: Tensor) -> None:
+    def _first_call(self, x: Tensor) -> Tensor:
+        """Build, then run; what fails leaves this layer, and all inside it, as it was."""
+        inside = [layer for _, layer in self.layers() if not layer._ready]
+        unbuilt = [state for _, state in self._paths() if not state.built]
+        try:
+            if x.backend is ABSTRACT:
+                self.build(x.spec)
+            else:
+                with config.Scope(backend=config.Choice(x.backend.name, "the layer's input")):
+                    self.build(x.spec)
+            out = self.forward(x)
+        except BaseException:
+            for layer in inside:
+                layer._ready = False
+            for state in unbuilt:
+                state.forget()
+            raise
+        self._ready = True
+        return out
+
+    def _locate(self, error: TensorgraphError, x: Tensor) -> None:
         """Add to an error where in this layer it happened; outer layers know more of the path."""
-        culprit = error.__dict__.setdefault("layer", (self, x.spec))
-        path = next((p for p, layer in self.layers() if layer is culprit[0]), "")
-        at = f" {path!r}" if path else ""
-        error.where = f"\n  in layer{at}, {culprit[0]!r}, whose input is {culprit[1]}"
+        culprit, spec = error.__dict__.setdefault("layer", (self, x.spec))
+        path = next((p for p, layer in self.layers() if layer is culprit), "")
+        name = f"{type(culprit).__name__}({culprit._options()})"
+        at = f"layer {path!r}, {name}" if path else name
+        error.where = f"\n  in {at}, whose input is {spec}"
 
     def infer_shape(self, x: Spec) -> Spec:
         """Build the layer for an input of this spec, without data; returns the output's spec."""
         with config.no_grad():
             return self(Tensor(None, ABSTRACT, x)).spec
 
-    def children(self) -> Iterator[tuple[str, Layer]]:
+    def _members(self) -> Iterator[tuple[str, Any]]:
         for name, value in vars(self).items():
-            if isinstance(value, Layer):
+            if isinstance(value, list | tuple | dict):
+                items = value.items() if isinstance(value, dict) else enumerate(value)
+                yield from ((f"{name}.{key}", member) for key, member in items)
+            else:
                 yield name, value
+
+    def children(self) -> Iterator[tuple[str, Layer]]:
+        return ((name, x) for name, x in self._members() if isinstance(x, Layer))
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, Layer]]:
         """This layer and all inside it, with their paths; its own is ``prefix``."""
@@ -139,22 +189,23 @@ class Layer:
 
     def own_parameters(self) -> list[Parameter]:
         """The parameters of this layer itself, without those of the layers inside it."""
-        return [value for value in vars(self).values() if isinstance(value, Parameter)]
+        return [x for _, x in self._members() if isinstance(x, Parameter)]
 
     def summary(self, x: Spec) -> Summary:
         """Its layers with shapes, parameters and FLOPs for an input of this spec; needs no data."""
         return summarize(self, x)
 
+    def _paths(self) -> Iterator[tuple[str, State]]:
+        """Every path to every parameter and buffer: one that is shared has several."""
+        for path, layer in self.layers():
+            for name, x in layer._members():
+                if isinstance(x, State):
+                    yield f"{path}.{name}" if path else name, x
+
     def named_state(self) -> dict[str, State]:
         """Parameters and buffers by path. One that is shared has the first of its paths."""
-        found: dict[str, State] = {}
-        seen: set[State] = set()
-        for path, layer in self.layers():
-            for name, value in vars(layer).items():
-                if isinstance(value, State) and value not in seen:
-                    seen.add(value)
-                    found[f"{path}.{name}" if path else name] = value
-        return found
+        first = {x: path for path, x in reversed(list(self._paths()))}
+        return {path: x for path, x in self._paths() if first[x] == path}
 
     def named_parameters(self) -> dict[str, Parameter]:
         return {k: v for k, v in self.named_state().items() if isinstance(v, Parameter)}
@@ -164,47 +215,79 @@ class Layer:
 
     def state(self) -> dict[str, Tensor]:
         """Every parameter and buffer by path, named and shaped as in PyTorch."""
-        return {name: x.detach() for name, x in self.named_state().items()}
+        found = self.named_state()
+        unbuilt = next((name for name, x in found.items() if not x.built), None)
+        if unbuilt is not None:
+            raise ConfigError(f"state: {unbuilt} {UNBUILT}")
+        return {name: x.detach() for name, x in found.items()}
 
     def load_state(self, state: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Take the values of ``state``: tensors or NumPy arrays by path.
+        """Take the values of ``state``: tensors or arrays by path, PyTorch's state_dict too.
 
-        Nothing is changed unless all of it fits. ``strict=False`` passes over what one side lacks.
+        Values take the dtype and the backend that the model has. Nothing is changed unless all of
+        it fits. ``strict=False`` passes over what one side lacks.
         """
-        own = self.named_state()
-        missing, surplus = own.keys() - state.keys(), state.keys() - own.keys()
+        paths = dict(self._paths())
+        found = {paths[name]: name for name in state if name in paths}
+        missing = sorted(name for name, x in self.named_state().items() if x not in found)
+        surplus = sorted(state.keys() - paths.keys())
         if strict and (missing or surplus):
             raise ConfigError(
-                f"load_state: missing: {', '.join(sorted(missing)) or 'none'}; not in this model: "
-                f"{', '.join(sorted(surplus)) or 'none'}; strict=False passes over both"
+                f"load_state: missing: {', '.join(missing) or 'none'}; not in this model: "
+                f"{', '.join(surplus) or 'none'}; strict=False passes over both"
             )
-        values = {name: tensor(state[name]) for name in own if name in state}
-        for name, value in values.items():
-            if own[name].built and own[name].shape != value.shape:
+        values = {}
+        for x, name in found.items():
+            like = {"dtype": x.dtype, "backend": x.backend.name} if x.built else {}
+            values[x] = value = tensor(state[name], **like)
+            if x.built and x.shape != value.shape:
                 raise ShapeError(
-                    f"load_state: {name} is {list(own[name].shape)} here and "
-                    f"{list(value.shape)} in the state"
+                    f"load_state: {name} is {list(x.shape)} here and {list(value.shape)} in the "
+                    "state; was it saved by another model?"
                 )
-        for name, value in values.items():
-            own[name]._adopt(value)
-            own[name].version += 1
+        for x, value in values.items():
+            x.assign(value) if x.built else x._adopt(value)
 
-    def train(self, training: bool = True) -> Layer:
+    def train(self, training: bool = True) -> Self:
         """Switch dropout and batch statistics on; ``eval()`` switches them off."""
         for _, layer in self.layers():
             layer.training = training
         return self
 
-    def eval(self) -> Layer:
+    def eval(self) -> Self:
         return self.train(False)
 
-    def to(self, backend: str) -> Layer:
-        """Move every parameter and buffer to another backend."""
+    def freeze(self, frozen: bool = True) -> Self:
+        """Keep every parameter as it is; ``unfreeze()`` trains them again. Running statistics are
+        no parameters: ``eval()`` keeps those."""
+        for x in self.parameters():
+            x.requires_grad = not frozen
+        return self
+
+    def unfreeze(self) -> Self:
+        return self.freeze(False)
+
+    def to(self, backend: str) -> Self:
+        """Move every parameter and buffer to another backend, before an optimizer takes them."""
         target: Backend = config.get_backend(backend)
         for x in self.named_state().values():
             if x.built and x.backend is not target:
                 x._adopt(tensor(x.numpy(), backend=backend))
         return self
 
+    def _options(self) -> str:
+        """The arguments it was made with, found as attributes, where they are not the defaults."""
+        shown = []
+        for name, p in inspect.signature(type(self)).parameters.items():
+            value = vars(self).get(name, p.default)
+            if not isinstance(value, Layer | State) and _text(value) != _text(p.default):
+                shown.append((f"{name}=" if p.default is not p.empty else "") + _text(value))
+        return ", ".join(shown)
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        inner = [f"\n  {name}: " + repr(x).replace("\n", "\n  ") for name, x in self.children()]
+        return f"{type(self).__name__}({self._options()}{''.join(inner)}{chr(10) if inner else ''})"
+
+
+def _text(value: Any) -> str:
+    return getattr(value, "__name__", None) or repr(value)

@@ -5,30 +5,47 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tensorgraph import config
+from tensorgraph import config, ops
 from tensorgraph.creation import tensor
-from tensorgraph.errors import ConfigError
-from tensorgraph.layer import Parameter
+from tensorgraph.errors import ConfigError, GradientError, ShapeError
 from tensorgraph.tensor import Tensor
 
 
 class Optimizer:
     """Moves parameters against their gradients. Subclasses define ``update``, written in ops.
 
-    ``lr`` may be changed between steps; ``slots`` names the tensors kept for each parameter
-    (momentum, …), which start at zero.
+    ``lr`` may be changed between steps. ``clip_value`` holds each element of the gradients within
+    ± that value; then ``clip_norm`` scales all of them so that their common norm is at most that.
+    ``slots`` names the tensors kept for each parameter (momentum, …).
     """
 
     slots: tuple[str, ...] = ()
 
-    def __init__(self, parameters: Iterable[Parameter], *, lr: float) -> None:
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        *,
+        lr: float,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        name = type(self).__name__
+        if not isinstance(parameters, Iterable) or isinstance(parameters, Mapping | Tensor):
+            raise TypeError(
+                f"{name}: takes an iterable of parameters, not {type(parameters).__name__}; give "
+                "it model.parameters()"
+            )
         self.parameters = list(parameters)
         if not self.parameters:
-            raise ConfigError(f"{type(self).__name__}: there are no parameters to train")
-        if not lr >= 0:
-            raise ConfigError(f"{type(self).__name__}: lr={lr} is negative")
-        self.lr = lr
+            raise ConfigError(f"{name}: there are no parameters to train")
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ConfigError(f"{name}: a parameter is given twice and would be moved twice")
+        for setting, x in (("lr", lr), ("clip_norm", clip_norm), ("clip_value", clip_value)):
+            if x is not None and not x >= 0:
+                raise ConfigError(f"{name}: {setting}={x} is not a number from 0 on")
+        self.lr, self.clip_norm, self.clip_value = lr, clip_norm, clip_value
         self.steps = 0
+        self.updates = [0] * len(self.parameters)  # of each: one that was frozen has fewer
         self.memory: list[dict[str, Tensor]] = [{} for _ in self.parameters]
 
     def zero_grad(self) -> None:
@@ -37,38 +54,95 @@ class Optimizer:
             p.grad = None
 
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
+        """Update every parameter that has a gradient and is not frozen."""
+        given = [(i, p.grad) for i, p in enumerate(self.parameters) if p.requires_grad]
+        found = [(i, g) for i, g in given if g is not None]
+        if not found:
+            raise GradientError(
+                f"{type(self).__name__}: no parameter has a gradient; call loss.backward() before "
+                "step(), of a loss that was made from these parameters"
+            )
         self.steps += 1
+        scalars: dict[Any, dict[str, Tensor]] = {}
         with config.no_grad():
-            for p, memory in zip(self.parameters, self.memory, strict=True):
-                if p.grad is None or not p.requires_grad:
-                    continue
-                for slot in self.slots:
-                    if slot not in memory:
-                        memory[slot] = (p.grad * 0.0).detach()
-                value, new = self.update(p.detach(), p.grad, dict(memory))
+            for i, g in zip([i for i, _ in found], self._clipped([g for _, g in found])):
+                p, memory = self.parameters[i], self._memory(i)
+                self.updates[i] += 1
+                alike = (self.updates[i], p.dtype, p.backend.name)
+                if alike not in scalars:
+                    numbers = self.scalars(self.updates[i])
+                    scalars[alike] = {name: p.constant(x) for name, x in numbers.items()}
+                value, new = self.update(p.detach(), g, dict(memory), scalars[alike])
                 for slot in self.slots:
                     memory[slot].assign(new[slot])
                 p.assign(value)
 
+    def scalars(self, step: int) -> dict[str, float]:
+        """The numbers that change from step to step, which ``update`` is given as tensors;
+        ``step`` counts the parameter's own updates, from 1."""
+        return {"lr": self.lr}
+
     def update(
-        self, p: Tensor, g: Tensor, memory: dict[str, Tensor]
+        self, p: Tensor, g: Tensor, memory: dict[str, Tensor], scalars: Mapping[str, Tensor]
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The parameter's next value and its slots', from its gradient; ``self.steps`` is the
-        number of this step, from 1."""
+        """The parameter's next value and its slots', from its gradient. Written in ops; numbers
+        that never change may be Python's, those of ``self.scalars`` come as tensors."""
         raise NotImplementedError(f"{type(self).__name__} does not define update")
 
+    def start(self, slot: str) -> float:
+        """The value that a slot starts from."""
+        return 0.0
+
+    def _memory(self, i: int) -> dict[str, Tensor]:
+        p, memory = self.parameters[i], self.memory[i]
+        with config.Scope(listener=None):  # a slot is state, not a part of the step
+            for slot in self.slots:
+                if slot not in memory:
+                    first = ops.broadcast_to(p.constant(self.start(slot)), shape=p.shape)
+                    memory[slot] = first + 0.0  # memory of its own, not one number many times
+        return memory
+
+    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+        """PyTorch's ``clip_grad_value_``, then its ``clip_grad_norm_``."""
+        if (bound := self.clip_value) is not None:
+            gradients = [ops.clip(g, min=-bound, max=bound) for g in gradients]
+        if self.clip_norm is not None:
+            total = gradients[0].constant(0.0)
+            for g in gradients:
+                total = total + ops.cast(ops.sum(g * g), dtype=total.dtype)
+            scale = ops.minimum(self.clip_norm / (ops.sqrt(total) + 1e-6), 1.0)
+            gradients = [g * ops.cast(scale, dtype=g.dtype) for g in gradients]
+        return gradients
+
     def state(self) -> dict[str, Any]:
-        """What a resumed run needs: ``steps`` and, by ``<index>.<slot>``, the tensors."""
-        return {
-            "steps": self.steps,
-            **{f"{i}.{k}": v for i, memory in enumerate(self.memory) for k, v in memory.items()},
-        }
+        """What a resumed run needs: the numbers ``steps`` and ``lr``; the tensors ``updates`` and,
+        by ``<index of the parameter>.<slot>``, the slots."""
+        updates = self.parameters[0].constant(self.updates, "int64")
+        named = [(f"{i}.{k}", x) for i, memory in enumerate(self.memory) for k, x in memory.items()]
+        slots = {name: x.detach() for name, x in named}
+        return {"steps": self.steps, "lr": self.lr, "updates": updates, **slots}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        state = dict(state)
-        self.steps = int(state.pop("steps"))
-        self.memory = [{} for _ in self.parameters]
-        for name, value in state.items():
-            index, slot = name.split(".")
-            self.memory[int(index)][slot] = tensor(value)
+        """Go on where ``state()`` was taken; nothing is changed unless all of it fits."""
+        name, n = type(self).__name__, len(self.parameters)
+        numbers = {"steps", "lr", "updates"}
+        possible = {f"{i}.{slot}": (i, slot) for i in range(n) for slot in self.slots}
+        if not numbers <= state.keys() or state.keys() - numbers - possible.keys():
+            odd = sorted((numbers - state.keys()) | (state.keys() - numbers - possible.keys()))
+            raise ConfigError(
+                f"{name}: the state is not that of {n} parameters with the slots "
+                f"{', '.join(self.slots) or '(none)'}: it lacks, or has too many: "
+                f"{', '.join(odd)}; was it saved by another optimizer, or for another model?"
+            )
+        memory: list[dict[str, Tensor]] = [{} for _ in self.parameters]
+        for key in state.keys() - numbers:
+            i, slot = possible[key]
+            p = self.parameters[i]
+            memory[i][slot] = x = tensor(state[key], backend=p.backend.name)
+            if x.spec != p.spec:
+                raise ShapeError(f"{name}: {key} in the state is {x.spec}, its parameter {p.spec}")
+        updates = [int(x) for x in tensor(state["updates"])]
+        if len(updates) != n:
+            raise ConfigError(f"{name}: the state is that of {len(updates)} parameters, not {n}")
+        self.steps, self.lr = int(state["steps"]), float(state["lr"])
+        self.updates, self.memory = updates, memory
