@@ -32,6 +32,8 @@ def typed(x, dtype):
 
 def scattered(x):
     """The same values in memory that is neither contiguous nor in order."""
+    if not x.ndim:
+        return x
     wide = np.empty([2 * n for n in x.shape], x.dtype)
     view = wide[tuple(slice(None, None, 2) for _ in x.shape)]
     view[...] = x
@@ -52,7 +54,7 @@ def test_forward(backend, case, dtype):
     assert out.dtype == str(got.dtype), "the shape rule and the array differ in dtype"
     assert abstract.spec == out.spec, "shaped without data, the op gives another spec"
     if want.dtype.kind == "f":
-        assert out.dtype == dtype, "the dtype was not preserved"
+        assert out.dtype == case.params.get("dtype", dtype), "the dtype was not preserved"
     np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
 
 
@@ -70,7 +72,7 @@ def test_non_contiguous_input(backend, case):
     np.testing.assert_allclose(got, want, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("case", [c for c in ALL if c.order], ids=str)
+@pytest.mark.parametrize("case", [c for c in ALL if c.order and not c.kink], ids=str)
 def test_gradients(backend, case):
     gradcheck(lambda *xs: call(case, *xs), case.inputs, order=case.order, tolerance=1e-5)
 
@@ -97,9 +99,8 @@ def test_against_pytorch(backend, case, dtype):
     want.backward(torch.tensor(seed))
     for x, y in zip(ours, theirs, strict=True):
         if y.grad is not None:
-            np.testing.assert_allclose(
-                x.grad.numpy(), y.grad.numpy(), rtol=tolerance, atol=tolerance
-            )
+            got = np.zeros(x.shape) if x.grad is None else x.grad.numpy()
+            np.testing.assert_allclose(got, y.grad.numpy(), rtol=tolerance, atol=tolerance)
 
 
 def public_functions():

@@ -18,6 +18,7 @@ class Case:
     oracle   NumPy, SciPy or plain loops: never tensorgraph; its result's shape counts
     torch    the same with torch tensors, compared where PyTorch is installed, gradients included
     order    to which order the gradient is checked; 0 for ops without one
+    kink     whether differences cannot check the gradient here: only PyTorch's is compared
     call     how to call the op where ``ops.<op>(*inputs, **params)`` is not it
     """
 
@@ -27,6 +28,7 @@ class Case:
     params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     torch: Callable[..., Any] | None = None
     order: int = 2
+    kink: bool = False
     label: str = ""
     call: Callable[..., Any] | None = None
     tolerance: float = 1e-5  # in float32; float64 must agree to 1e-10
