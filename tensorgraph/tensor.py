@@ -65,6 +65,15 @@ class Leaf:
         self.tensor = weakref.ref(tensor)  # the tensor owns the leaf: no cycle
 
 
+def _unary(op: Any) -> Callable[[Tensor], Tensor]:
+    return lambda x: op(x)
+
+
+def _binary(op: Any) -> tuple[Callable[[Tensor, Any], Tensor], Callable[[Tensor, Any], Tensor]]:
+    """An operator and the one for a number on the left."""
+    return lambda x, y: op(x, y), lambda y, x: op(x, y)
+
+
 class Tensor:
     """An array on a backend, and the node that made it."""
 
@@ -222,72 +231,21 @@ class Tensor:
             "tg.ops.where(mask, new, x) or tg.ops.concat, or x.assign(value) to replace a leaf's"
         )
 
-    def __neg__(self) -> Tensor:
-        return ops.negative(self)
-
-    def __abs__(self) -> Tensor:
-        return ops.abs(self)
-
-    def __add__(self, y: Any) -> Tensor:
-        return ops.add(self, y)
-
-    def __radd__(self, x: Any) -> Tensor:
-        return ops.add(x, self)
-
-    def __sub__(self, y: Any) -> Tensor:
-        return ops.subtract(self, y)
-
-    def __rsub__(self, x: Any) -> Tensor:
-        return ops.subtract(x, self)
-
-    def __mul__(self, y: Any) -> Tensor:
-        return ops.multiply(self, y)
-
-    def __rmul__(self, x: Any) -> Tensor:
-        return ops.multiply(x, self)
-
-    def __truediv__(self, y: Any) -> Tensor:
-        return ops.divide(self, y)
-
-    def __rtruediv__(self, x: Any) -> Tensor:
-        return ops.divide(x, self)
-
-    def __pow__(self, y: Any) -> Tensor:
-        return ops.pow(self, y)
-
-    def __rpow__(self, x: Any) -> Tensor:
-        return ops.pow(x, self)
-
-    def __matmul__(self, y: Tensor) -> Tensor:
-        return ops.matmul(self, y)
-
-    def __lt__(self, y: Any) -> Tensor:
-        return ops.less(self, y)
-
-    def __le__(self, y: Any) -> Tensor:
-        return ops.less_equal(self, y)
-
-    def __gt__(self, y: Any) -> Tensor:
-        return ops.greater(self, y)
-
-    def __ge__(self, y: Any) -> Tensor:
-        return ops.greater_equal(self, y)
-
-    def __eq__(self, y: object) -> Tensor:  # type: ignore[override]  # elementwise, as NumPy's
-        return ops.equal(self, y)
-
-    def __ne__(self, y: object) -> Tensor:  # type: ignore[override]
-        return ops.not_equal(self, y)
-
-    def __and__(self, y: Any) -> Tensor:
-        return ops.logical_and(self, y)
-
-    def __or__(self, y: Any) -> Tensor:
-        return ops.logical_or(self, y)
-
-    def __invert__(self) -> Tensor:
-        return ops.logical_not(self)
-
+    __neg__ = _unary(ops.negative)
+    __abs__ = _unary(ops.abs)
+    __invert__ = _unary(ops.logical_not)
+    __add__, __radd__ = _binary(ops.add)
+    __sub__, __rsub__ = _binary(ops.subtract)
+    __mul__, __rmul__ = _binary(ops.multiply)
+    __truediv__, __rtruediv__ = _binary(ops.divide)
+    __pow__, __rpow__ = _binary(ops.pow)
+    __matmul__, __rmatmul__ = _binary(ops.matmul)
+    __and__, __rand__ = _binary(ops.logical_and)
+    __or__, __ror__ = _binary(ops.logical_or)
+    __lt__, __gt__ = _binary(ops.less)[0], _binary(ops.greater)[0]
+    __le__, __ge__ = _binary(ops.less_equal)[0], _binary(ops.greater_equal)[0]
+    __eq__ = _binary(ops.equal)[0]  # type: ignore[assignment]  # elementwise, as NumPy's
+    __ne__ = _binary(ops.not_equal)[0]  # type: ignore[assignment]
     __hash__ = object.__hash__
 
 
