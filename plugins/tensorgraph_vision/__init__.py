@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from tensorgraph import hookimpl
 from tensorgraph.data import Dataset
 from tensorgraph.errors import ConfigError
 from tensorgraph.hookspecs import Register
+from tensorgraph_vision import models, resnet
 
 SOURCES = {
     "digits": "",
@@ -34,7 +37,13 @@ class OnUse:
     def load(self, path: Path | None, **options: Any) -> Dataset:
         if path is None and self.reads:
             raise ConfigError(f"{self.name!r} reads {self.reads}: give its path, not the name")
-        dataset: Dataset = self._module().load(path, **options)
+        load = self._module().load
+        known = list(inspect.signature(load).parameters)[1:]
+        for option in options.keys() - known:
+            near = difflib.get_close_matches(option, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"{self.name!r} has no option {option!r}{hint}")
+        dataset: Dataset = load(path, **options)
         return dataset
 
     def _module(self) -> Any:
@@ -48,3 +57,11 @@ class OnUse:
 def register_datasets(register: Register) -> None:
     for name, reads in SOURCES.items():
         register(name, OnUse(name, reads))
+
+
+@hookimpl
+def register_models(register: Register) -> None:
+    for name in ("lenet5", "mlp", "neuron", "simple_cnn", "small_cnn", "vgg_small"):
+        register(name, getattr(models, name))
+    for name in ("resnet18", "resnet50"):
+        register(name, getattr(resnet, name))
