@@ -2,6 +2,9 @@
 
 # ruff: noqa: I001, A004  an index: dense, by family, and the names are the array API's
 # fmt: off
+from tensorgraph.ops.adaptive import (
+    adaptive_avg_pool as adaptive_avg_pool, adaptive_max_pool as adaptive_max_pool,
+)
 from tensorgraph.ops.conv import (
     conv as conv, conv_input as conv_input, conv_transpose as conv_transpose,
     conv_weight as conv_weight,

@@ -10,6 +10,7 @@ from tensorgraph import config
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, floating, less, less_equal, where
+from tensorgraph.ops.index import argsort
 from tensorgraph.spec import Shaped, Spec
 
 if TYPE_CHECKING:
@@ -195,4 +196,11 @@ def dropout(
         return x
     key = x.constant(config.next_key(), "uint32") if key is None else key
     kept = bernoulli(x.shape, p=1 - p, key=key)
-    return where(kept, x * (1 / (1 - p) if p < 1 else 0.0), x.constant(0))
+    return where(kept, x * (1 / (1 - p) if p < 1 else 1.0), x.constant(0))
+
+
+def permutation(n: int, *, key: Tensor | None = None) -> Tensor:
+    """0 … n - 1 (int64) in random order; ``key``: see ``random_bits``."""
+    key = _fresh_key() if key is None else key
+    bits = cast(random_bits(key, shape=(*_sizes("permutation", n), 2)), dtype="int64")
+    return argsort((bits[:, 0] - 2**31) * 2**32 + bits[:, 1])
