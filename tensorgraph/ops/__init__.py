@@ -33,6 +33,9 @@ from tensorgraph.ops.index import (
     gather as gather, getitem as getitem, one_hot as one_hot, scatter_add as scatter_add,
     split as split, take as take, take_along_axis as take_along_axis,
 )
+from tensorgraph.ops.norm import (
+    batch_norm as batch_norm, group_norm as group_norm, layer_norm as layer_norm,
+)
 from tensorgraph.ops.pool import (
     avg_pool as avg_pool, avg_pool_input as avg_pool_input, max_pool as max_pool,
     max_pool_input as max_pool_input, max_pool_pick as max_pool_pick,
