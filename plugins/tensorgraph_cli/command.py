@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -20,6 +21,10 @@ DESCRIPTION = "Train and use small networks on images, on NumPy or CuPy."
 UsageProblem: type[Exception] = typer.BadParameter.__mro__[2]  # click's, wherever typer keeps it
 
 
+class StoppedError(Exception):
+    """The user pressed Ctrl-C."""
+
+
 def run(arguments: list[str] | None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -28,10 +33,8 @@ def run(arguments: list[str] | None) -> int:
     try:
         result = typer.main.get_command(_app())(given, "tensorgraph", standalone_mode=False)
         return result if isinstance(result, int) else 0
-    except KeyboardInterrupt as stop:
-        return _say(str(stop) or "stopped", INTERRUPTED)
-    except typer.Abort:
-        return _say("stopped", INTERRUPTED)
+    except StoppedError as stop:
+        return _say(str(stop), INTERRUPTED)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -79,7 +82,7 @@ def _app() -> typer.Typer:
     )
     app.callback()(_no_command)
     for name in sorted(tg.commands, key=lambda n: (not _built_in(n), n)):
-        app.command(name)(_function(name))
+        app.command(name)(_stoppable(_function(name)))
     return app
 
 
@@ -90,6 +93,19 @@ def _no_command() -> None:
 def _built_in(name: str) -> bool:
     info = tg.plugins.infos.get(tg.commands.plugin_of(name))
     return info is not None and info.distribution == "tensorgraph"
+
+
+def _stoppable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Ctrl-C with what the command has to say about it; typer would drop the words."""
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return function(*arguments, **options)
+        except KeyboardInterrupt as stop:
+            raise StoppedError(str(stop) or "stopped") from None
+
+    return call
 
 
 def _function(name: str) -> Callable[..., Any]:

@@ -18,7 +18,10 @@ from tensorgraph_cli.plugins import console, describe
 
 
 def doctor() -> None:
-    """Show the machine, the backend in force and what chose it, and every plugin's state."""
+    """Show what runs here, and what is missing.
+
+    The machine, the backend in force and what chose it, each backend and plugin and its error.
+    """
     tg.plugins.load()
     out = console()
     for title, rows in (

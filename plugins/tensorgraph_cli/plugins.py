@@ -17,7 +17,10 @@ def console() -> Console:
 
 
 def plugins() -> None:
-    """List the plugins: name, version, origin, what each registers, and what is broken."""
+    """List the plugins and what they register.
+
+    Of each: name, version, origin, the names it registers, or the error that keeps it out.
+    """
     tg.plugins.load()
     table = Table(box=None, pad_edge=False)
     for name in ("plugin", "version", "origin", "registers"):

@@ -12,21 +12,25 @@ import sys
 import time
 from typing import Any
 
+from tensorgraph_train import storage
+
 HISTORY = "history.jsonl"
 
 
 class History:
-    """Appends each epoch's record to history.jsonl; a resumed run goes on where it was."""
+    """Keeps history.jsonl, a line an epoch; a resumed run goes on where it was."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
 
     def on_start(self, run: Any) -> None:
         path = run.folder / HISTORY
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        kept = lines[: run.progress.epoch]  # an epoch after the checkpoint is run once more
-        path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+        found = path.read_text("utf-8").splitlines() if path.exists() else []
+        self.lines = found[: run.progress.epoch]  # an epoch after the checkpoint runs once more
 
     def on_epoch(self, run: Any, record: dict[str, Any]) -> None:
-        with (run.folder / HISTORY).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        self.lines.append(json.dumps(record))
+        storage.write(run.folder / HISTORY, "".join(f"{x}\n" for x in self.lines).encode())
 
 
 class Bar:

@@ -24,7 +24,8 @@ class Progress:
     loss_sum: float = 0.0  # over the images of this epoch so far
     seen: int = 0
     best_epoch: int | None = None
-    best_value: float | None = None
+    best_value: float | None = None  # of the metric, larger is better
+    best_loss: float | None = None  # of that epoch: it decides between equals
     stale: int = 0  # epochs since the best
     stopped: bool = False  # by patience
 

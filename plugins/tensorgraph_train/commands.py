@@ -16,7 +16,9 @@ from tensorgraph_train.runfile import Settings
 
 DIGITS = "digits"  # what is trained on when nothing else is said
 
-Folder = Annotated[Path, typer.Argument(help="The folder of a finished run.", show_default=False)]
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="The folder of a run.", show_default=False)
+]
 Backend = Annotated[
     str | None, typer.Option(help="numpy, cupy, or auto for the fastest that is here.")
 ]
@@ -25,7 +27,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def train(
     run: Annotated[
-        Path | None, typer.Argument(metavar="[RUN.toml]", help="A run file.", show_default=False)
+        Path | None, typer.Argument(metavar="RUN.toml", help="A run file.", show_default=False)
     ] = None,
     data: Annotated[
         str | None,
@@ -44,7 +46,11 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
-    """Train a model on labelled images; with nothing given, a small CNN on the bundled digits."""
+    """Train on images; with nothing given, on digits.
+
+    Without a run file or --data, a small CNN learns the bundled digits. What it was trained with,
+    the weights, the history and the evaluation go to a folder of its own.
+    """
     from tensorgraph_train import prepare
 
     flags = {"data": data, "model.name": model, "train.epochs": epochs, "train.seed": seed}
@@ -55,8 +61,10 @@ def train(
         prepare.check_folder(out, True)
         stored_at = out / prepare.RUN_FILE
         settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
-        asked = _asked(run, given) if run else _changed(runfile.read(stored_at), given, stored_at)
-        prepare.same(settings, prepare.named(asked), [key for key, _, _ in given], out)
+        table = runfile.read(run or stored_at)
+        asked = prepare.named(_changed(table, given, run or stored_at))
+        keys = [f"{section}.{key}" for section in table for key in table[section]]
+        prepare.same(settings, asked, [*keys, *(key for key, _, _ in given)], out)
     else:
         settings = _asked(run, given)
         if out is not None:
@@ -75,6 +83,7 @@ def _train(
         run.folder = out or prepare.new_folder(run.feed.dataset, run.card.model)
         display.before(run, chosen)
         run.folder.mkdir(parents=True, exist_ok=True)
+        go_on = f"tensorgraph train --resume --out {run.folder}"
         try:
             if resume:
                 run.resume()
@@ -83,15 +92,17 @@ def _train(
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
                 run.save()
             run.fit()
+            name, indices = _split(run.feed.dataset, None)
+            found, _ = scores.run(run.model, run.feed, indices)
+            labels = run.feed.dataset.labels[indices]
+            evaluation = scores.figures(found, labels, run.card.classes, name)
+            scores.save(run.folder, evaluation)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                f"stopped; go on with: tensorgraph train --resume --out {run.folder}"
-            ) from None
-        name, indices = _split(run.feed.dataset, None)
-        found, _ = scores.run(run.model, run.feed, indices)
-        labels = run.feed.dataset.labels[indices]
-        evaluation = scores.figures(found, labels, run.card.classes, name)
-        scores.save(run.folder, evaluation)
+            raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
+        except OSError as error:
+            if (run.folder / prepare.RUN_FILE).exists() and error.strerror:
+                error.strerror += f"; what was saved before is whole, go on with: {go_on}"
+            raise
         display.after(run, evaluation)
 
 
@@ -167,9 +178,10 @@ def evaluate(
     backend: Backend = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a trained model, with 95 % intervals; on its own test images unless told otherwise.
+    """Measure a trained model on test images.
 
-    Writes evaluation.json for the run's own data; for other data it only prints.
+    Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
+    it only prints.
     """
     from tensorgraph_train import display, prepare, scores
     from tensorgraph_train.checkpoint import load_model
@@ -194,11 +206,13 @@ def evaluate(
 
 def predict(
     folder: Folder,
-    images: Annotated[list[Path], typer.Argument(help="Image files.", show_default=False)],
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE", help="Image files.", show_default=False)
+    ],
     backend: Backend = None,
     as_json: Json = False,
 ) -> None:
-    """Say of each image which class it is, and how probable that is.
+    """Say which class each image is of.
 
     Images are brought to the size and the channels that the model was trained with.
     """

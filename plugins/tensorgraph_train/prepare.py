@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,7 @@ def run(settings: Settings) -> Run:
     _fit_to(model, images.spec, dataset, settings.model.name)
     data = dataclasses.replace(settings.data, mean=mean, std=std)
     if data.path is not None:
-        data = dataclasses.replace(data, path=str(Path(data.path).expanduser().absolute()))
+        data = dataclasses.replace(data, path=_absolute(data.path))
     train = dataclasses.replace(
         settings.train, backend=tg.config.get_backend().name, dtype=current.dtype.value
     )
@@ -137,9 +138,9 @@ def check_folder(folder: Path, resume: bool) -> None:
         raise ConfigError(f"--out {folder}: the folder is not empty; choose a new one")
 
 
-def same(stored: Settings, asked: Settings, given: list[str], folder: Path) -> None:
+def same(stored: Settings, asked: Settings, keys: Iterable[str], folder: Path) -> None:
     """What a resumed run is asked for must be what it was started with."""
-    for key in given:
+    for key in keys:
         then, now = _at(stored, key), _at(asked, key)
         if then != now:
             raise ConfigError(
@@ -157,7 +158,11 @@ def _at(settings: Settings, key: str) -> Any:
             value = getattr(value, name)
         else:
             raise ConfigError(f"no key {key}{near(name, ())}")
-    return value
+    return _absolute(value) if key == "data.path" else value
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:

@@ -105,16 +105,18 @@ class Run:
 
     def fit(self) -> None:
         """Train to the end, then put the best weights into the model and save it."""
-        try:
-            self._tell("on_start")
-            while self.progress.epoch < self.settings.train.epochs and not self.progress.stopped:
-                self._epoch()
-            if not self.best:
-                self.best = checkpoint.host(self.model.state())
-            checkpoint.save_model(self.folder, self.card, self.best)
-            self.model.load_state(self.best)
-        finally:
-            self._tell("on_end")
+        epochs = self.settings.train.epochs
+        with np.errstate(all="ignore"):  # a loss that is not finite is told with more words
+            try:
+                self._tell("on_start")
+                while self.progress.epoch < epochs and not self.progress.stopped:
+                    self._epoch()
+            finally:
+                self._tell("on_end")
+        if not self.best:
+            self.best = checkpoint.host(self.model.state())
+        checkpoint.save_model(self.folder, self.card, self.best)
+        self.model.load_state(self.best)
 
     def _tell(self, event: str, *what: Any) -> None:
         for callback in self.callbacks:
@@ -209,8 +211,10 @@ class Run:
                 tg.metrics[train.metric](found, self.feed.dataset.labels[self.val_indices])
             )
             record[f"val_{train.metric}"] = value
-        if progress.best_value is None or value > progress.best_value:
-            progress.best_value, progress.best_epoch, progress.stale = value, progress.epoch + 1, 0
+        best, best_loss = progress.best_value, progress.best_loss
+        if best is None or best_loss is None or (value, -loss) > (best, -best_loss):
+            progress.best_value, progress.best_loss = value, loss
+            progress.best_epoch, progress.stale = progress.epoch + 1, 0
             self.best = checkpoint.host(self.model.state())
             checkpoint.save_model(self.folder, self.card, self.best)
         else:
