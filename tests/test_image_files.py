@@ -178,6 +178,14 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
         load(tmp_path, memory=1)
 
 
+def test_a_file_that_is_gone_is_named(tmp_path):
+    folder(tmp_path)
+    lazy = load(tmp_path, memory=1).images
+    (tmp_path / "dog" / "03.png").unlink()
+    with pytest.raises(DataError, match=r"dog/03.png cannot be read: No such file"):
+        lazy[np.arange(20)]
+
+
 def test_pixels_that_are_not_read(tmp_path):
     folder(tmp_path, suffix=".tif")
     save(tmp_path / "cat" / "04.tif", np.zeros((6, 5), np.float32))

@@ -52,6 +52,13 @@ def test_what_spreadsheets_write(tmp_path, name, head):
     assert len(load(manifest(tmp_path, *lines, head=head, name=name)).labels) == 30
 
 
+def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
+    path = manifest(tmp_path, *rows(), '"images/0.png","a, or\nb"', "images/x.png,a")
+    with pytest.raises(DataError, match=r"line 33: images/0.png is on line 2 already"):
+        path.write_text(path.read_text().rsplit("images/x.png", 1)[0])
+        load(path)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_groups_are_never_torn(tmp_path, seed):
     path = manifest(tmp_path, *rows(groups=True), head="path,label,group")

@@ -47,7 +47,9 @@ def test_digits_are_scikit_learns():
 def test_digits_have_one_split_for_every_seed():
     a, b = (tg.datasets.digits.load(None, seed=seed).splits["test"] for seed in (0, 7))
     assert np.array_equal(a, b)
-    assert len(tg.datasets.digits.load(None, val=0.0, test=0.5).splits["test"]) == 901  # half of each class, rounded up
+    assert (
+        len(tg.datasets.digits.load(None, val=0.0, test=0.5).splits["test"]) == 901
+    )  # half of each class, rounded up
 
 
 def test_resize_and_channels_of_arrays():
@@ -67,6 +69,7 @@ def test_resize_and_channels_of_arrays():
     [
         ({"resize": [28]}, r"resize is two positive integers, \[height, width\], not \[28\]"),
         ({"resize": [0, 28]}, "two positive integers"),
+        ({"chanels": 3}, "'digits' has no option 'chanels'; did you mean 'channels'?"),
         ({"channels": 2}, r"channels is 1 \(grey\) or 3 \(RGB\), not 2"),
     ],
 )

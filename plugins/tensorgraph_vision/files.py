@@ -175,6 +175,8 @@ def _pixels(image: Image.Image, header: Header) -> Any:
 
 
 def _broken(name: str, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return DataError(f"{name} cannot be read: {error.strerror}")
     return DataError(f"{name} cannot be read as an image: it is damaged or cut short ({error})")
 
 
