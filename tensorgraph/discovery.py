@@ -195,6 +195,7 @@ def load_entry_points(plugins: Plugins) -> None:
 
     disabled = os.environ.get("TENSORGRAPH_DISABLE_PLUGINS", "").replace(" ", "").split(",")
     strict = os.environ.get("TENSORGRAPH_STRICT_PLUGINS", "") not in ("", "0")
+    messages = []
     found = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINT_GROUP)}
     for entry in sorted(found.values(), key=lambda e: (not _info(e).built_in, e.name, e.value)):
         if entry.name in disabled:
@@ -210,7 +211,9 @@ def load_entry_points(plugins: Plugins) -> None:
             )
             if strict:
                 raise PluginError(message) from info.error
-            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            messages.append(message)
+    for message in messages:  # not sooner: where warnings are errors this ends the loading
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
 def _info(entry: Any) -> PluginInfo:

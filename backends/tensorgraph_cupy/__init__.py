@@ -1,1 +1,15 @@
-"""Not built yet."""
+"""The CuPy (CUDA) backend: one NVIDIA GPU."""
+
+from tensorgraph import Backend, hookimpl
+from tensorgraph.hookspecs import RegisterBackend
+
+
+def make() -> Backend:
+    from tensorgraph_cupy.backend import CupyBackend
+
+    return CupyBackend()
+
+
+@hookimpl
+def register_backends(register: RegisterBackend) -> None:
+    register("cupy", make)

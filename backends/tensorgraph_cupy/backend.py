@@ -1,0 +1,47 @@
+"""CuPy behind the ``Backend`` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from tensorgraph import Kernel
+from tensorgraph.errors import DtypeError
+from tensorgraph_cupy.availability import load
+from tensorgraph_cupy.kernels import kernels_for
+
+INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+DTYPES = ("bool", *INTEGERS, "float32", "float64")
+ON_GPU = (2, 13)  # DLPack's device types kDLCUDA and kDLCUDAManaged
+
+
+class CupyBackend:
+    name = "cupy"
+
+    def __init__(self, cupy: Any = None) -> None:
+        self.xp = cupy or load()
+        self.kernels: Sequence[Kernel] = kernels_for(self.xp)
+
+    def asarray(self, data: Any, dtype: str | None) -> Any:
+        if not isinstance(data, self.xp.ndarray):
+            if not hasattr(data, "__dlpack__") or isinstance(data, numpy.ndarray | numpy.generic):
+                data = numpy.asarray(data, dtype)
+            elif data.__dlpack_device__()[0] in ON_GPU:
+                data = self.xp.from_dlpack(data)
+            else:
+                data = numpy.from_dlpack(data)
+        wanted = str(data.dtype) if dtype is None else dtype
+        if wanted not in DTYPES:
+            raise DtypeError(
+                f"backend 'cupy': dtype {wanted} is not among {', '.join(DTYPES)}; 16-bit floating "
+                "point is not supported yet: use float32"
+            )
+        return self.xp.array(data, wanted)
+
+    def to_host(self, array: Any) -> Any:
+        return self.xp.asnumpy(array)
+
+    def synchronize(self) -> None:
+        self.xp.cuda.Device().synchronize()
