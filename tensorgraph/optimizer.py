@@ -30,12 +30,12 @@ class Optimizer:
         clip_value: float | None = None,
     ) -> None:
         name = type(self).__name__
-        if not isinstance(parameters, Iterable) or isinstance(parameters, Mapping | Tensor):
-            raise TypeError(
-                f"{name}: takes an iterable of parameters, not {type(parameters).__name__}; give "
-                "it model.parameters()"
-            )
-        self.parameters = list(parameters)
+        single = isinstance(parameters, Tensor) or not isinstance(parameters, Iterable)
+        self.parameters: list[Tensor] = [parameters] if single else list(parameters)
+        for p in self.parameters:
+            if not isinstance(p, Tensor):
+                given = type(p).__name__
+                raise TypeError(f"{name}: takes tensors, not {given}; give it model.parameters()")
         if not self.parameters:
             raise ConfigError(f"{name}: there are no parameters to train")
         if len(set(self.parameters)) < len(self.parameters):
