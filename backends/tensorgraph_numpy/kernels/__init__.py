@@ -1,7 +1,5 @@
-"""The kernels that NumPy runs better than the portable ones."""
+"""The kernels that NumPy runs better than the portable ones: a module per family of ops."""
 
-from collections.abc import Sequence
+from tensorgraph_numpy.kernels import conv, pool
 
-from tensorgraph import Kernel
-
-KERNELS: Sequence[Kernel] = ()
+KERNELS = (*conv.KERNELS, *pool.KERNELS)
