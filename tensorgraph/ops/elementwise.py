@@ -202,11 +202,7 @@ where: Op[[Tensor, Operand, Operand]] = _declare(
     _where,
     "where",
     "``x`` where ``condition`` holds, else ``y``; the other's gradient there is 0.",
-    lambda g, condition: (
-        None,
-        lambda: where(condition, g, 0.0),
-        lambda: where(condition, 0.0, g),
-    ),
+    lambda g, condition: (None, lambda: where(condition, g, 0.0), lambda: where(condition, 0.0, g)),
     None,
 )
 
