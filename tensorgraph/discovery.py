@@ -92,12 +92,9 @@ class Plugins:
             raise ConflictError(f"a plugin named {name!r} is registered already")
         offers: list[Offer] = []
         try:
-            _check_hooks(plugin)
             self.manager.register(plugin, name)
-            for hook, registry in self.registries.items():
-                for impl in getattr(self.manager.hook, hook).get_hookimpls():
-                    if impl.plugin_name == name:
-                        impl.function(register=_collector(registry, offers))
+            self._ask(name, offers)
+            _check_hooks(plugin)
             _check_offers(offers, name)
         except Exception as error:
             if self.manager.has_plugin(name):
@@ -110,6 +107,20 @@ class Plugins:
         for notify in self.on_change:
             notify()
         return [(offer.registry.kind, offer.name) for offer in offers]
+
+    def _ask(self, plugin: str, offers: list[Offer]) -> None:
+        """Call every hook of a plugin, even after one has failed: the names that the others offer
+        can then be explained."""
+        failures: list[Exception] = []
+        for hook, registry in self.registries.items():
+            for impl in getattr(self.manager.hook, hook).get_hookimpls():
+                if impl.plugin_name == plugin:
+                    try:
+                        impl.function(register=_collector(registry, offers))
+                    except Exception as error:
+                        failures.append(error)
+        if failures:
+            raise failures[0]
 
     def _note(self) -> str:
         """What to tell somebody who asks for a name that nobody registered."""
