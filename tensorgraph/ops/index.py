@@ -1,4 +1,4 @@
-"""Ops that pick elements: indexing, take, and their adjoints, which add elements up."""
+"""Ops that pick elements: indexing, take, and their adjoint, which adds elements up."""
 
 from __future__ import annotations
 
@@ -17,19 +17,16 @@ if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
 Ints = tuple[int, ...]
-Key = tuple[Any, ...]  # int, None, (start, stop, step) or ARRAY for each part
+Key = tuple[Any, ...]
 ARRAY = "array"
+ALL = slice(None)
 
 
 def axis_of(name: str, x: Shaped, axis: int) -> int:
     """An axis counted from 0."""
     if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"{name}: axis {axis} does not fit {_text(x)}")
+        raise ShapeError(f"{name}: axis {axis} does not fit {Spec(x.shape, x.dtype)}")
     return axis % x.ndim
-
-
-def _text(x: Shaped) -> str:
-    return str(Spec(x.shape, x.dtype))
 
 
 @op
@@ -70,8 +67,7 @@ def _(xp: Any, x: Any, *indices: Any, key: Key) -> Any:
 
 @gather.vjp
 def _(g: Tensor, x: Shaped, *indices: Tensor, key: Key) -> Any:
-    back = scatter_add(g, *indices, key=key, shape=x.shape)
-    return (back, *[None] * len(indices))
+    return (scatter_add(g, *indices, key=key, shape=x.shape), *[None] * len(indices))
 
 
 @op
@@ -107,8 +103,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     dots = [i for i, part in enumerate(parts) if part is ...] or [len(parts)]
     if missing < 0 or len(dots) > 1:
         wrong = f"{sum(axes)} indices are too many" if missing < 0 else "one ellipsis is enough"
-        raise ShapeError(f"getitem: {wrong} for {_text(x)}")
-    parts[dots[0] : dots[0] + 1] = [slice(None)] * missing
+        raise ShapeError(f"getitem: {wrong} for {x.spec}")
+    parts[dots[0] : dots[0] + 1] = [ALL] * missing
     encoded: list[Any] = []
     arrays: list[Tensor] = []
     axis = 0
@@ -116,12 +112,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
         if part is None:
             encoded.append(None)
             continue
-        if _is_mask(part):
-            found = _nonzero(x, part, axis)
-            axis += part.ndim - 1
-        else:
-            found = [part]
-        for index in found:
+        for index in _nonzero(x, part, axis) if _is_mask(part) else [part]:
             if isinstance(index, slice):
                 start, stop, step = index.indices(x.shape[axis])
                 empty = not range(start, stop, step)
@@ -132,26 +123,28 @@ def getitem(x: Tensor, key: Any) -> Tensor:
             else:
                 encoded.append(ARRAY)
                 arrays.append(_indices(x, index, axis))
-        axis += 1
+            axis += 1
     return gather(x, *arrays, key=tuple(encoded))
 
 
 def _part(x: Tensor, part: Any) -> Any:
     """A part of a key as None, an ellipsis, a slice, an int, a tensor or a host array."""
-    if part is None or part is ... or isinstance(part, slice | type(x)):
-        return part
     if isinstance(part, list | tuple | range):
         backend = config.get_backend()
-        part = backend.to_host(backend.asarray(list(part), None))
-        return part if part.size else part.astype("int64")
-    if getattr(part, "shape", ()):
+        array = backend.to_host(backend.asarray(list(part), None))
+        return array if array.size else array.astype("int64")
+    whole = part is None or part is ... or isinstance(part, slice) or _is_tensor(part)
+    if whole or getattr(part, "shape", None):
         return part
     if hasattr(part, "__index__") and not isinstance(part, bool) and not _is_mask(part):
         return operator.index(part)
     raise DtypeError(
-        f"getitem: {part!r} is no index; use integers, slices, ..., None, integer or boolean "
-        "tensors"
+        f"getitem: {part!r} is no index; use integers, slices, ..., None, integer or bool tensors"
     )
+
+
+def _is_tensor(part: Any) -> bool:
+    return hasattr(part, "backend")  # not isinstance(part, type(x)): x may be a parameter
 
 
 def _is_mask(part: Any) -> bool:
@@ -160,17 +153,14 @@ def _is_mask(part: Any) -> bool:
 
 def _nonzero(x: Tensor, mask: Any, axis: int) -> list[Any]:
     """The indices that a mask stands for, an array for each of its axes."""
-    end = axis + mask.ndim
-    if mask.shape != x.shape[axis:end] or not mask.ndim:
-        raise ShapeError(
-            f"getitem: the mask bool{list(mask.shape)} does not fit axes {axis} to {end - 1} of "
-            f"{_text(x)}"
-        )
-    if isinstance(mask, type(x)):
+    text = f"the mask {Spec(mask.shape, 'bool')}"
+    if mask.shape != x.shape[axis : axis + mask.ndim] or not mask.ndim:
+        raise ShapeError(f"getitem: {text} does not fit {x.spec} from axis {axis} on")
+    if _is_tensor(mask):
         if mask.backend is ABSTRACT:
             raise ShapeError(
-                f"getitem: what a mask {_text(mask)} picks from {_text(x)} depends on its values, "
-                "and there are none while a model is being shaped; use tg.ops.where(mask, x, 0)"
+                f"getitem: what {text} picks from {x.spec} depends on its values, and there are "
+                "none while a model is being shaped; use tg.ops.where(mask, x, 0)"
             )
         mask = mask.numpy()
     return list(mask.nonzero())
@@ -178,17 +168,16 @@ def _nonzero(x: Tensor, mask: Any, axis: int) -> list[Any]:
 
 def _indices(x: Tensor, index: Any, axis: int) -> Tensor:
     """Integer indices as a tensor beside ``x``."""
-    if kind(str(index.dtype)) != 1:
+    spec = Spec(index.shape, str(index.dtype))
+    if kind(spec.dtype) != 1:
         raise DtypeError(
-            f"getitem: indices are integers or a mask, not {index.dtype}{list(index.shape)}; "
-            "cast them: tg.ops.cast(i, dtype='int64')"
+            f"getitem: indices are integers or bool, not {spec}; tg.ops.cast(i, dtype='int64')"
         )
-    if isinstance(index, type(x)):
+    if _is_tensor(index):
         return index
     if index.size:
         _within(x, axis, int(index.min()), int(index.max()))
-    data = x.backend.asarray(index, "int64")
-    return type(x)(data, x.backend, Spec(index.shape, "int64"))
+    return type(x)(x.backend.asarray(index, "int64"), x.backend, Spec(index.shape, "int64"))
 
 
 def _within(x: Tensor, axis: int, low: int, high: int) -> None:
@@ -196,15 +185,13 @@ def _within(x: Tensor, axis: int, low: int, high: int) -> None:
     if low < -n or high >= n:
         raise ShapeError(
             f"getitem: index {low if low < -n else high} is out of range for axis {axis} of "
-            f"{_text(x)}, which has {n} elements"
+            f"{x.spec}, which has {n} elements"
         )
 
 
 def take(x: Tensor, indices: Any, *, axis: int) -> Tensor:
     """``x`` at integer ``indices`` (a tensor, array or list of any shape) along one axis."""
-    axis = axis_of("take", x, axis)
-    index = indices if isinstance(indices, list | range) else _part(x, indices)
-    return getitem(x, (*[slice(None)] * axis, index))
+    return getitem(x, (*[ALL] * axis_of("take", x, axis), indices))
 
 
 def embedding(indices: Tensor, weight: Tensor) -> Tensor:
@@ -212,89 +199,53 @@ def embedding(indices: Tensor, weight: Tensor) -> Tensor:
     return take(weight, indices, axis=0)
 
 
-@op
-def take_along_axis(x: Shaped, indices: Shaped, *, axis: int) -> Spec:
+def take_along_axis(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     """``x[…, indices[…, i, …], …]``: an index along ``axis`` for each element of ``indices``,
     whose other axes broadcast with those of ``x``."""
-    if kind(indices.dtype) != 1 or indices.ndim != x.ndim:
-        raise ShapeError(
-            f"take_along_axis: indices {_text(indices)} for {_text(x)} must be integers with as "
-            "many axes"
-        )
-    wide = broadcast("take_along_axis", _without(x, axis), _without(indices, axis))
-    return Spec((*wide[:axis], indices.shape[axis], *wide[axis + 1 :]), x.dtype)
-
-
-def _without(x: Shaped, axis: int) -> Spec:
-    return Spec((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype)
-
-
-take_along_axis.canonical(lambda x, indices, *, axis: {"axis": axis_of("take_along_axis", x, axis)})
-take_along_axis.kernel(lambda xp, x, indices, *, axis: xp.take_along_axis(x, indices, axis))
-
-
-@take_along_axis.vjp
-def _(g: Tensor, x: Shaped, indices: Tensor, *, axis: int) -> Any:
-    return lambda: add_along_axis(g, indices, axis=axis, shape=x.shape), None
-
-
-@op
-def add_along_axis(x: Shaped, indices: Shaped, *, axis: int, shape: Ints) -> Spec:
-    """The adjoint of ``take_along_axis``: zeros of ``shape``, to which ``x`` is added."""
-    return Spec(shape, x.dtype)
-
-
-@add_along_axis.kernel
-def _(xp: Any, x: Any, indices: Any, *, axis: int, shape: Ints) -> Any:
-    out = xp.zeros(shape, x.dtype)
-    places = xp.take_along_axis(xp.arange(out.size).reshape(shape), indices, axis)
-    xp.add.at(out.reshape(-1), places.reshape(-1), x.reshape(-1))
-    return out
-
-
-@add_along_axis.vjp
-def _(g: Tensor, x: Shaped, indices: Tensor, *, axis: int) -> Any:
-    return lambda: take_along_axis(g, indices, axis=axis), None
+    axis = axis_of("take_along_axis", x, axis)
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"take_along_axis: indices {indices.spec} need as many axes as {x.spec}")
+    key: list[Any] = [0] * x.ndim
+    for i, n in enumerate(x.shape):
+        if n != 1:
+            column = x.constant(range(n), "int64")
+            key[i] = getitem(column, (ALL, *[None] * (x.ndim - i - 1)))
+    key[axis] = indices
+    return getitem(x, tuple(key))
 
 
 def one_hot(indices: Tensor, *, num_classes: int, dtype: str | None = None) -> Tensor:
     """1 at the index on a new last axis, else 0: integers (…) → (…, num_classes)."""
     if kind(indices.dtype) != 1:
-        raise DtypeError(f"one_hot: needs integers, not {_text(indices)}; cast them")
-    numbers = indices.constant(range(num_classes))
-    chosen = equal(getitem(indices, (..., None)), numbers)
+        raise DtypeError(f"one_hot: needs integers, not {indices.spec}; cast them")
+    chosen = equal(getitem(indices, (..., None)), indices.constant(range(num_classes)))
     return cast(chosen, dtype=dtype or config.current().dtype.value)
 
 
 def split(x: Tensor, indices_or_sections: Any, *, axis: int = 0) -> list[Tensor]:
     """Parts along an axis: so many equal ones, or those that begin at the given indices."""
     axis = axis_of("split", x, axis)
-    n, lead = x.shape[axis], [slice(None)] * axis
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
-        if sections < 1 or n % sections:
+    n, parts = x.shape[axis], indices_or_sections
+    if isinstance(parts, int):
+        if parts < 1 or n % parts:
             raise ShapeError(
-                f"split: axis {axis} of {_text(x)} does not fall into {sections} equal parts; "
-                "give the indices at which the parts begin"
+                f"split: axis {axis} of {x.spec} does not fall into {parts} equal parts; give the "
+                "indices at which the parts begin"
             )
-        bounds = list(range(0, n + 1, n // sections)) if n else [0] * (sections + 1)
-    else:
-        bounds = [0, *indices_or_sections, n]
-    return [getitem(x, (*lead, slice(a, b))) for a, b in pairwise(bounds)]
+        parts = [n // parts * i for i in range(1, parts)]
+    return [getitem(x, (*[ALL] * axis, slice(a, b))) for a, b in pairwise([0, *parts, n])]
 
 
 def flip(x: Tensor, *, axis: Any = None) -> Tensor:
     """The elements in reverse order along one axis, several or all."""
     axes = range(x.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
     chosen = {axis_of("flip", x, a) for a in axes}
-    backward, forward = slice(None, None, -1), slice(None)
-    return getitem(x, tuple(backward if i in chosen else forward for i in range(x.ndim)))
+    return getitem(x, tuple(slice(None, None, -1 if i in chosen else 1) for i in range(x.ndim)))
 
 
 @op
 def argsort(x: Shaped, *, axis: int = -1) -> Spec:
-    """The indices (int64) that sort along an axis, smallest first; equal elements keep their
-    order."""
+    """The indices (int64) that sort along an axis, smallest first; equals keep their order."""
     return Spec(x.shape, "int64")
 
 
