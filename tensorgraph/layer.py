@@ -238,8 +238,8 @@ class Layer:
             )
         values = {}
         for x, name in found.items():
-            like = {"dtype": x.dtype, "backend": x.backend.name} if x.built else {}
-            values[x] = value = tensor(state[name], **like)
+            dtype, backend = (x.dtype, x.backend.name) if x.built else (None, None)
+            values[x] = value = tensor(state[name], dtype=dtype, backend=backend)
             if x.built and x.shape != value.shape:
                 raise ShapeError(
                     f"load_state: {name} is {list(x.shape)} here and {list(value.shape)} in the "

@@ -30,8 +30,8 @@ class Optimizer:
         clip_value: float | None = None,
     ) -> None:
         name = type(self).__name__
-        single = isinstance(parameters, Tensor) or not isinstance(parameters, Iterable)
-        self.parameters: list[Tensor] = [parameters] if single else list(parameters)
+        several = isinstance(parameters, Iterable) and not isinstance(parameters, Tensor)
+        self.parameters: list[Any] = list(parameters) if several else [parameters]
         for p in self.parameters:
             if not isinstance(p, Tensor):
                 given = type(p).__name__
