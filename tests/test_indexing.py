@@ -114,7 +114,7 @@ WRONG = [
     (lambda x: x[..., 0, ...], ShapeError, ["one ellipsis is enough"]),
     (lambda x: x[::0], ValueError, ["step", "zero"]),
     (lambda x: x[[0, 1], [0, 1, 2]], ShapeError, ["cannot broadcast int64[2] with int64[3]"]),
-    (lambda x: x[[True, False]], ShapeError, ["bool[2]", "axes 0 to 0", "float64[3,4]"]),
+    (lambda x: x[[True, False]], ShapeError, ["bool[2]", "from axis 0 on", "float64[3,4]"]),
     (lambda x: x[True], DtypeError, ["True is no index", "integers, slices"]),
     (lambda x: x[1.0], DtypeError, ["1.0 is no index"]),
     (lambda x: x["a"], DtypeError, ["'a' is no index"]),

@@ -29,7 +29,7 @@ from tensorgraph.ops.functions import (
     expm1 as expm1, log1p as log1p, sin as sin, sinh as sinh, tan as tan, tanh as tanh,
 )
 from tensorgraph.ops.index import (
-    add_along_axis as add_along_axis, argsort as argsort, embedding as embedding, flip as flip,
+    argsort as argsort, embedding as embedding, flip as flip,
     gather as gather, getitem as getitem, one_hot as one_hot, scatter_add as scatter_add,
     split as split, take as take, take_along_axis as take_along_axis,
 )

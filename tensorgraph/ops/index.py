@@ -166,7 +166,7 @@ def _nonzero(x: Tensor, mask: Any, axis: int) -> list[Any]:
     return list(mask.nonzero())
 
 
-def _indices(x: Tensor, index: Any, axis: int) -> Tensor:
+def _indices(x: Tensor, index: Any, axis: int) -> Any:
     """Integer indices as a tensor beside ``x``."""
     spec = Spec(index.shape, str(index.dtype))
     if kind(spec.dtype) != 1:

@@ -73,46 +73,44 @@ def einsum(subscripts: str, *operands: Tensor) -> Tensor:
     """Einstein's sum in NumPy's notation: ``einsum("bij,bjk->bik", x, y)``; the output may be
     left out, ``...`` broadcasts, a label twice in one operand takes the diagonal. Operands are
     contracted from left to right by matrix products."""
-    terms, out = _parse(subscripts, operands)
+
+    def wrong(why: str) -> ShapeError:
+        specs = ", ".join(str(x.spec) for x in operands)
+        return ShapeError(f"einsum: {why}: {subscripts!r} of {specs}")
+
+    left, arrow, right = subscripts.replace(" ", "").replace("...", ".").partition("->")
+    parts = left.split(",")
+    letters = [c for c in left if c.isalpha()]
+    if len(parts) != len(operands):
+        raise wrong(f"{len(parts)} terms for {len(operands)} operands")
+    if len(letters) + left.count(".") + left.count(",") < len(left):
+        raise wrong("labels are letters and ...")
+    hidden = 0  # how many axes an ellipsis stands for, at most
+    terms = []
+    for x, part in zip(operands, parts):
+        extra = x.ndim - len(part.replace(".", ""))
+        if extra < 0 or part.count(".") > 1 or (extra and "." not in part):
+            raise wrong(f"{part.replace('.', '...')!r} does not fit {x.spec}")
+        terms.append(_labels(part, extra))
+        hidden = max(hidden, extra)
+    if not arrow:
+        right = "." + "".join(sorted(c for c in letters if letters.count(c) == 1))
+    out = _labels(right, hidden)
+    if len({*out}) < len(out) or not {*right} <= {*letters, "."} or (hidden and "." not in right):
+        raise wrong("the output has each label once at most, and ... where the operands do")
     sizes: dict[Any, int] = {}
     for x, term in zip(operands, terms):
         for label, n in zip(term, x.shape):
             known = sizes.get(label, 1)
             if known != n and 1 not in (known, n):
-                raise _wrong(subscripts, operands, f"label {label!r} has sizes {known} and {n}")
+                raise wrong(f"label {label!r} has sizes {known} and {n}")
             sizes[label] = n if known == 1 else known
     pairs = [_diagonal(x, term, sizes) for x, term in zip(operands, terms)]
-    done, *rest = pairs
-    done = _keep(done, {*out}.union(*[term for _, term in rest]))
-    while rest:
-        following, *rest = rest
-        needed = {*out}.union(*[term for _, term in rest])
-        done = _contract(done, _keep(following, needed.union(done[1])), needed)
-    x, term = done
-    return _ordered(x, term, out)
-
-
-def _parse(subscripts: str, operands: tuple[Tensor, ...]) -> tuple[list[Labels], Labels]:
-    """The labels of each operand's axes and of the output's."""
-    left, arrow, right = subscripts.replace(" ", "").replace("...", ".").partition("->")
-    parts = left.split(",")
-    if len(parts) != len(operands):
-        raise _wrong(subscripts, operands, f"{len(parts)} terms for {len(operands)} operands")
-    if not all(c.isalpha() or c in ".," for c in left + right) or "," in right:
-        raise _wrong(subscripts, operands, "labels are letters and ...")
-    hidden = [x.ndim - len(part.replace(".", "")) for x, part in zip(operands, parts)]
-    for part, n in zip(parts, hidden):
-        if n < 0 or part.count(".") > 1 or (n and "." not in part):
-            raise _wrong(subscripts, operands, f"{part.replace('.', '...')!r} does not fit")
-    terms = [_labels(part, n) for part, n in zip(parts, hidden)]
-    most = max((n for part, n in zip(parts, hidden) if "." in part), default=0)
-    letters = left.replace(".", "").replace(",", "")
-    if not arrow:
-        right = "." + "".join(sorted(c for c in letters if letters.count(c) == 1))
-    out = _labels(right, most)
-    if len(set(out)) < len(out) or not {*right} <= {*letters, "."} or (most and "." not in right):
-        raise _wrong(subscripts, operands, "the output has each label once, and ... if they do")
-    return terms, out
+    needed = [{*out}.union(*[term for _, term in pairs[i + 1 :]]) for i in range(len(pairs))]
+    done = _keep(pairs[0], needed[0])
+    for pair, then in zip(pairs[1:], needed[1:]):
+        done = _contract(done, _keep(pair, then.union(done[1])), then)
+    return _ordered(*done, out)
 
 
 def _labels(part: str, hidden: int) -> Labels:
@@ -121,21 +119,15 @@ def _labels(part: str, hidden: int) -> Labels:
     return (*lead, *range(-hidden if dots else 0, 0), *tail)
 
 
-def _wrong(subscripts: str, operands: tuple[Tensor, ...], why: str) -> ShapeError:
-    specs = ", ".join(str(x.spec) for x in operands)
-    return ShapeError(f"einsum: {why}: {subscripts!r} of {specs}")
-
-
 def _diagonal(x: Tensor, term: Labels, sizes: dict[Any, int]) -> Term:
     """With each label once, and without axes of size 1 that broadcast."""
-    while len(set(term)) < len(term):
-        b = max(i for i, label in enumerate(term) if label in term[:i])
-        a, label = term.index(term[b]), term[b]
-        rest = [i for i in range(x.ndim) if i not in (a, b)]
-        n = x.shape[a]
+    while len({*term}) < len(term):
+        b = next(i for i, label in enumerate(term) if label in term[:i])
+        a = term.index(term[b])
+        rest, n = [i for i in range(x.ndim) if i not in (a, b)], x.shape[a]
         square = permute_dims(x, axes=(*rest, a, b))
         x = reshape(square, shape=(*square.shape[:-2], n * n))[..., :: n + 1]
-        term = (*[term[i] for i in rest], label)
+        term = (*[term[i] for i in rest], term[a])
     wide = tuple(i for i, label in enumerate(term) if x.shape[i] != sizes[label])
     return squeeze(x, axis=wide), tuple(t for i, t in enumerate(term) if i not in wide)
 
@@ -157,9 +149,9 @@ def _contract(left: Term, right: Term, needed: set[Any]) -> Term:
     rows = [label for label in xs if label not in both]
     columns = [label for label in ys if label not in both]
     x, y = _ordered(x, xs, (*batch, *rows, *summed)), _ordered(y, ys, (*batch, *summed, *columns))
-    lead = x.shape[: len(batch)]
-    high, wide = x.shape[len(batch) : len(batch) + len(rows)], y.shape[len(both) :]
-    inner = math.prod(y.shape[len(batch) : len(both)])
+    n = len(batch)
+    lead, high, wide = x.shape[:n], x.shape[n : n + len(rows)], y.shape[len(both) :]
+    inner = math.prod(y.shape[n : len(both)])
     x = reshape(x, shape=(*lead, math.prod(high), inner))
     y = reshape(y, shape=(*lead, inner, math.prod(wide)))
     product = matmul(x, y) if summed else x * y  # an outer product needs no contraction

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tensorgraph import config
 from tensorgraph.errors import DtypeError, ShapeError
@@ -16,6 +15,7 @@ from tensorgraph.spec import Shaped, Spec
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
+    Key: TypeAlias = Tensor | None
 Ints = tuple[int, ...]
 
 MULTIPLIERS = (0xCD9E8D57, 0xD2511F53)
@@ -35,7 +35,7 @@ def literal(*, values: Any, dtype: str) -> Spec:
 
 
 def _frozen(values: Any) -> Any:
-    return tuple(map(_frozen, values)) if isinstance(values, Sequence) else values
+    return tuple(map(_frozen, values)) if isinstance(values, list | tuple | range) else values
 
 
 literal.canonical(lambda *, values, dtype: {"values": _frozen(values), "dtype": dtype})
@@ -50,10 +50,10 @@ def random_bits(key: Shaped, *, shape: Ints) -> Spec:
     which end its counter; the number of the block of four words begins it. A larger shape only
     continues the stream.
     """
-    if (key.shape, key.dtype) != ((4,), "uint32"):
+    if key != Spec((4,), "uint32"):
         raise DtypeError(
-            f"random_bits: the key is {Spec(key.shape, key.dtype)}, not uint32[4]: seed low, "
-            "seed high, stream low, stream high; leave it out for a fresh stream"
+            f"random_bits: the key is {key}, not uint32[4]: seed low, seed high, stream low, "
+            "stream high; leave it out for a fresh stream"
         )
     return Spec(shape, "uint32")
 
@@ -116,8 +116,7 @@ def box_muller(u: Shaped, *, shape: Ints) -> Spec:
 
 @box_muller.kernel
 def _(xp: Any, u: Any, *, shape: Ints) -> Any:
-    radius = xp.sqrt(-2 * xp.log1p(-u[:, 0]))  # 1 - u is never 0
-    angle = u[:, 1] * (2 * math.pi)
+    radius, angle = xp.sqrt(-2 * xp.log1p(-u[:, 0])), u[:, 1] * (2 * math.pi)  # 1 - u is never 0
     out = xp.empty(u.shape, u.dtype)
     xp.multiply(radius, xp.cos(angle), out=out[:, 0])
     xp.multiply(radius, xp.sin(angle), out=out[:, 1])
@@ -131,24 +130,18 @@ def _sizes(name: str, shape: Any) -> Ints:
     return sizes
 
 
-def _fresh_key() -> Tensor:
-    return literal(values=config.next_key(), dtype="uint32")
+def _bits(key: Key, shape: Ints) -> Tensor:
+    fresh = literal(values=config.next_key(), dtype="uint32") if key is None else key
+    return random_bits(fresh, shape=shape)
 
 
-def _uniform(shape: Ints, dtype: str | None, key: Tensor | None) -> Tensor:
+def _uniform(shape: Ints, dtype: str | None, key: Key) -> Tensor:
     dtype = dtype or config.current().dtype.value
-    words = shape if dtype == "float32" else (*shape, 2)
-    bits = random_bits(_fresh_key() if key is None else key, shape=words)
-    return unit_interval(bits, dtype=dtype)
+    return unit_interval(_bits(key, shape if dtype == "float32" else (*shape, 2)), dtype=dtype)
 
 
 def uniform(
-    shape: Any,
-    *,
-    low: float = 0.0,
-    high: float = 1.0,
-    dtype: str | None = None,
-    key: Tensor | None = None,
+    shape: Any, *, low: float = 0.0, high: float = 1.0, dtype: str | None = None, key: Key = None
 ) -> Tensor:
     """Random numbers from ``low`` up to ``high``; ``key``: uint32[4], see ``random_bits``."""
     if low > high:
@@ -158,49 +151,41 @@ def uniform(
 
 
 def normal(
-    shape: Any,
-    *,
-    mean: float = 0.0,
-    std: float = 1.0,
-    dtype: str | None = None,
-    key: Tensor | None = None,
+    shape: Any, *, mean: float = 0.0, std: float = 1.0, dtype: str | None = None, key: Key = None
 ) -> Tensor:
     """Normally distributed random numbers; ``key``: uint32[4], see ``random_bits``."""
     if std < 0:
         raise ShapeError(f"normal: std {std} is negative")
     sizes = _sizes("normal", shape)
-    pairs = _uniform((-(-math.prod(sizes) // 2), 2), dtype, key)
-    z = box_muller(pairs, shape=sizes)
+    z = box_muller(_uniform((-(-math.prod(sizes) // 2), 2), dtype, key), shape=sizes)
     return z if (mean, std) == (0, 1) else z * std + mean
 
 
-def bernoulli(shape: Any, *, p: float, dtype: str = "bool", key: Tensor | None = None) -> Tensor:
-    """True (or 1) with probability ``p``, to 32 bits; ``key``: see ``random_bits``."""
+def _probability(name: str, p: float) -> None:
     if not 0 <= p <= 1:
-        raise ShapeError(f"bernoulli: p {p} is not a probability, from 0 to 1")
-    key = _fresh_key() if key is None else key
-    bits = random_bits(key, shape=_sizes("bernoulli", shape))
-    bound = round(p * 2**32)
+        raise ShapeError(f"{name}: p {p} is not a probability, from 0 to 1")
+
+
+def bernoulli(shape: Any, *, p: float, dtype: str = "bool", key: Key = None) -> Tensor:
+    """True (or 1) with probability ``p``, to 32 bits; ``key``: see ``random_bits``."""
+    _probability("bernoulli", p)
+    bits, bound = _bits(key, _sizes("bernoulli", shape)), round(p * 2**32)
     chosen = less_equal(bits, bound - 1) if bound else less(bits, 0)
     return chosen if dtype == "bool" else cast(chosen, dtype=dtype)
 
 
-def dropout(
-    x: Tensor, *, p: float = 0.5, training: bool = True, key: Tensor | None = None
-) -> Tensor:
+def permutation(n: int, *, key: Key = None) -> Tensor:
+    """0 … n - 1 (int64) in random order; ``key``: see ``random_bits``."""
+    words = cast(_bits(key, (*_sizes("permutation", n), 2)), dtype="int64")
+    return argsort((words[:, 0] - 2**31) * 2**32 + words[:, 1])
+
+
+def dropout(x: Tensor, *, p: float = 0.5, training: bool = True, key: Key = None) -> Tensor:
     """Zero each element with probability ``p`` and scale the others by ``1 / (1 - p)``;
     without ``training`` or with ``p=0``, ``x`` as it is. ``key``: see ``random_bits``."""
-    if not 0 <= p <= 1:
-        raise ShapeError(f"dropout: p {p} is not a probability, from 0 to 1")
+    _probability("dropout", p)
     if not training or p == 0:
         return x
     key = x.constant(config.next_key(), "uint32") if key is None else key
-    kept = bernoulli(x.shape, p=1 - p, key=key)
-    return where(kept, x * (1 / (1 - p) if p < 1 else 1.0), x.constant(0))
-
-
-def permutation(n: int, *, key: Tensor | None = None) -> Tensor:
-    """0 … n - 1 (int64) in random order; ``key``: see ``random_bits``."""
-    key = _fresh_key() if key is None else key
-    bits = cast(random_bits(key, shape=(*_sizes("permutation", n), 2)), dtype="int64")
-    return argsort((bits[:, 0] - 2**31) * 2**32 + bits[:, 1])
+    scaled = x * (1 / (1 - p) if p < 1 else 1.0)
+    return where(bernoulli(x.shape, p=1 - p, key=key), scaled, x.constant(0))

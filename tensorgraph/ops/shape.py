@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
@@ -20,18 +20,13 @@ Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
 
 
-def _text(x: Shaped) -> str:
-    return str(Spec(x.shape, x.dtype))
-
-
 @op
 def reshape(x: Shaped, *, shape: Ints) -> Spec:
     """The same elements in row-major order in another shape; one size may be -1."""
     if math.prod(shape) != x.size or min(shape, default=0) < 0:
-        known = math.prod(n for n in shape if n >= 0)
         raise ShapeError(
-            f"reshape: {_text(x)} has {x.size} elements, which do not fit {list(shape)}: the sizes "
-            f"make {known}; one size may be -1, and is worked out where that divides"
+            f"reshape: {x} has {x.size} elements, which do not fit {list(shape)}; one size may be "
+            "-1, if the others divide that number"
         )
     return Spec(shape, x.dtype)
 
@@ -39,10 +34,9 @@ def reshape(x: Shaped, *, shape: Ints) -> Spec:
 @reshape.canonical
 def _(x: Shaped, *, shape: Any) -> dict[str, Any]:
     sizes = [shape] if isinstance(shape, int) else list(shape)
-    if sizes.count(-1) == 1:
-        rest = -math.prod(sizes)
-        if rest and x.size % rest == 0:
-            sizes[sizes.index(-1)] = x.size // rest
+    others = -math.prod(sizes)
+    if sizes.count(-1) == 1 and others and x.size % others == 0:
+        sizes[sizes.index(-1)] = x.size // others
     return {"shape": tuple(sizes)}
 
 
@@ -59,16 +53,12 @@ def permute_dims(x: Shaped, *, axes: Ints) -> Spec:
     """The axes in another order."""
     if sorted(axes) != list(range(x.ndim)):
         raise ShapeError(
-            f"permute_dims: axes {list(axes)} are not an order of the {x.ndim} axes of {_text(x)}"
+            f"permute_dims: axes {list(axes)} are not an order of the {x.ndim} axes of {x}"
         )
     return Spec(tuple(x.shape[a] for a in axes), x.dtype)
 
 
-@permute_dims.canonical
-def _(x: Shaped, *, axes: Any) -> dict[str, Any]:
-    return {"axes": tuple(a + x.ndim if a < 0 else a for a in axes)}
-
-
+permute_dims.canonical(lambda x, *, axes: {"axes": tuple(a + x.ndim if a < 0 else a for a in axes)})
 permute_dims.kernel(lambda xp, x, *, axes: xp.transpose(x, axes))
 
 
@@ -81,8 +71,8 @@ def _(g: Tensor, *, axes: Ints) -> Tensor:
 def broadcast_to(x: Shaped, *, shape: Ints) -> Spec:
     """Repeat ``x`` along axes of size 1, and along new axes in front, to fill ``shape``."""
     own = (1,) * (len(shape) - x.ndim) + x.shape
-    if len(own) != len(shape) or any(n not in (1, m) for n, m in zip(own, shape, strict=True)):
-        raise ShapeError(f"broadcast_to: {_text(x)} does not fill {list(shape)}")
+    if len(own) != len(shape) or any(n not in (1, m) for n, m in zip(own, shape)):
+        raise ShapeError(f"broadcast_to: {x} does not fill {list(shape)}")
     return Spec(shape, x.dtype)
 
 
@@ -100,7 +90,7 @@ def sum_to(x: Shaped, *, shape: Ints) -> Spec:
     """Sum over the axes along which ``shape`` would be broadcast to that of ``x``."""
     lead = (1,) * (x.ndim - len(shape))
     if x.ndim < len(shape) or any(n not in (1, m) for n, m in zip((*lead, *shape), x.shape)):
-        raise ShapeError(f"sum_to: {list(shape)} does not broadcast to {_text(x)}")
+        raise ShapeError(f"sum_to: {list(shape)} does not broadcast to {x}")
     return Spec(shape, x.dtype)
 
 
@@ -125,7 +115,7 @@ def squeeze(x: Tensor, *, axis: Any = None) -> Tensor:
         return reshape(x, shape=tuple(n for n in x.shape if n != 1))
     axes = {axis_of("squeeze", x, a) for a in ([axis] if isinstance(axis, int) else axis)}
     if any(x.shape[a] != 1 for a in axes):
-        raise ShapeError(f"squeeze: axis {axis} of {_text(x)} does not have size 1")
+        raise ShapeError(f"squeeze: axis {axis} of {x.spec} does not have size 1")
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes))
 
 
@@ -143,18 +133,15 @@ def expand_dims(x: Tensor, *, axis: Any) -> Tensor:
 @op
 def concatenate(*xs: Shaped, axis: int) -> Spec:
     """What ``concat`` runs."""
-    first = xs[0]
-    for x in xs:
-        if x.ndim != first.ndim or _but(x, axis) != _but(first, axis):
-            raise ShapeError(
-                f"concat: shapes must agree but for axis {axis}: {', '.join(map(_text, xs))}"
-            )
-    size = sum(x.shape[axis] for x in xs)
-    return Spec((*first.shape[:axis], size, *first.shape[axis + 1 :]), one_dtype("concat", *xs))
+    if len({(*x.shape[:axis], -1, *x.shape[axis + 1 :]) for x in xs}) > 1:
+        raise ShapeError(f"concat: shapes differ not only in axis {axis}: {_listed(xs)}")
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    return Spec(tuple(shape), one_dtype("concat", *xs))
 
 
-def _but(x: Shaped, axis: int) -> Ints:
-    return x.shape[:axis] + x.shape[axis + 1 :]
+def _listed(xs: Sequence[Shaped]) -> str:
+    return ", ".join(str(Spec(x.shape, x.dtype)) for x in xs) or "there are none"
 
 
 concatenate.canonical(lambda *xs, axis: {"axis": axis_of("concat", xs[0], axis)})
@@ -163,19 +150,13 @@ concatenate.kernel(lambda xp, *xs, axis: xp.concatenate(xs, axis))
 
 @concatenate.vjp
 def _(g: Tensor, *xs: Shaped, axis: int) -> Any:
-    bounds = [0, *accumulate(x.shape[axis] for x in xs)]
-    lead = [slice(None)] * axis
-
-    def part(start: int, stop: int) -> Callable[[], Tensor]:
-        return lambda: getitem(g, (*lead, slice(start, stop)))
-
-    return tuple(part(start, stop) for start, stop in pairwise(bounds))
+    return tuple(split(g, accumulate([x.shape[axis] for x in xs[:-1]]), axis=axis))
 
 
 def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
     """One tensor after the other along an axis; None flattens them first."""
     if not xs:
-        raise ShapeError("concat: needs at least one tensor, and the sequence is empty")
+        raise ShapeError("concat: the sequence is empty; give at least one tensor")
     if axis is None:
         return concatenate(*[reshape(x, shape=(-1,)) for x in xs], axis=0)
     return concatenate(*xs, axis=axis)
@@ -184,33 +165,31 @@ def concat(xs: Sequence[Tensor], *, axis: int | None = 0) -> Tensor:
 def stack(xs: Sequence[Tensor], *, axis: int = 0) -> Tensor:
     """Tensors of one shape side by side along a new axis."""
     if len({x.shape for x in xs}) != 1:
-        found = ", ".join(map(_text, xs)) or "none at all"
-        raise ShapeError(f"stack: needs tensors of one shape: {found}")
+        raise ShapeError(f"stack: needs tensors of one shape: {_listed(xs)}")
     return concat([expand_dims(x, axis=axis) for x in xs], axis=axis)
 
 
 @op
 def pad_constant(x: Shaped, *, pad_width: Pairs, constant_values: float) -> Spec:
-    """What ``pad`` runs for "constant"."""
-    shape = tuple(low + n + high for n, (low, high) in zip(x.shape, pad_width, strict=True))
-    return Spec(shape, x.dtype)
+    """What ``pad`` runs for "constant"; ``pad_width`` has a pair for each axis."""
+    return Spec(tuple(low + n + high for n, (low, high) in zip(x.shape, pad_width)), x.dtype)
+
+
+def _inside(x: Shaped, pad_width: Pairs) -> tuple[slice, ...]:
+    return tuple(slice(low, low + n) for n, (low, _) in zip(x.shape, pad_width))
 
 
 @pad_constant.kernel
 def _(xp: Any, x: Any, *, pad_width: Pairs, constant_values: float) -> Any:
-    shape = [low + n + high for n, (low, high) in zip(x.shape, pad_width, strict=True)]
+    shape = [low + n + high for n, (low, high) in zip(x.shape, pad_width)]
     out = xp.full(shape, constant_values, x.dtype)
-    out[_inside(x.shape, pad_width)] = x
+    out[_inside(x, pad_width)] = x
     return out
-
-
-def _inside(shape: Ints, pad_width: Pairs) -> tuple[slice, ...]:
-    return tuple(slice(low, low + n) for n, (low, _) in zip(shape, pad_width, strict=True))
 
 
 @pad_constant.vjp
 def _(g: Tensor, x: Shaped, *, pad_width: Pairs) -> Tensor:
-    return getitem(g, _inside(x.shape, pad_width))
+    return getitem(g, _inside(x, pad_width))
 
 
 def pad(x: Tensor, pad_width: Any, *, mode: str = "constant", constant_values: float = 0) -> Tensor:
@@ -223,32 +202,30 @@ def pad(x: Tensor, pad_width: Any, *, mode: str = "constant", constant_values: f
     if mode not in ("edge", "reflect"):
         raise ShapeError(f"pad: mode {mode!r} is not one of constant, edge, reflect")
     for axis, (low, high) in enumerate(widths):
-        n = x.shape[axis]
-        if not n and low + high:
-            raise ShapeError(f"pad: axis {axis} of {_text(x)} is empty: there is nothing to {mode}")
-        if mode == "edge":
-            places = [min(max(i, 0), n - 1) for i in range(-low, n + high)]
-        else:
-            period = max(2 * n - 2, 1)
-            places = [min(i % period, -i % period) for i in range(-low, n + high)]
-        if low + high:
-            x = take(x, places, axis=axis)
+        n, wanted = x.shape[axis], range(-low, x.shape[axis] + high)
+        if len(wanted) == n:
+            continue
+        if not n:
+            raise ShapeError(f"pad: axis {axis} of {x.spec} is empty: there is nothing to {mode}")
+        period = max(2 * n - 2, 1)  # of 0 1 2 … n-1 … 2 1
+        edge = [min(max(i, 0), n - 1) for i in wanted]
+        mirrored = [min(i % period, -i % period) for i in wanted]
+        x = take(x, edge if mode == "edge" else mirrored, axis=axis)
     return x
 
 
-def _pairs(x: Shaped, width: Any) -> Pairs:
-    if isinstance(width, int):
-        width = (width, width)
-    if all(isinstance(n, int) for n in width):
-        width = [tuple(width) * (2 // len(width))] * x.ndim if len(width) in (1, 2) else []
-    pairs = tuple((int(low), int(high)) for low, high in width)
-    pairs = pairs * x.ndim if len(pairs) == 1 else pairs
-    if len(pairs) != x.ndim or min(map(min, pairs), default=0) < 0:
+def _pairs(x: Tensor, width: Any) -> Pairs:
+    """A pair for each axis, from what NumPy accepts."""
+    rows: list[Any] = [width] if isinstance(width, int) else list(width)
+    rows = [rows] if rows and all(isinstance(n, int) for n in rows) else rows
+    rows = [tuple(row) * (2 // len(row)) if 0 < len(row) < 3 else (-1,) for row in rows]
+    rows = rows * x.ndim if len(rows) == 1 else rows
+    if len(rows) != x.ndim or any(min(row) < 0 for row in rows):
         raise ShapeError(
-            f"pad: pad_width {width} does not fit {_text(x)}: it is a number, a pair (before, "
+            f"pad: pad_width {width} does not fit {x.spec}: it is a number, a pair (before, "
             "after), or a pair for each axis, none of them negative"
         )
-    return pairs
+    return tuple(rows)
 
 
 def tile(x: Tensor, repetitions: Any) -> Tensor:

@@ -44,13 +44,6 @@ def added(x, indices, shape):
     return out
 
 
-def added_along(x, indices, shape):
-    out = np.zeros(shape, x.dtype)
-    for (r, c), i in np.ndenumerate(indices):
-        out[r, i] += x[r, c]
-    return out
-
-
 WHOLE = (0, 5, 1)
 A = slice(None)
 
@@ -152,13 +145,6 @@ CASES = [
             (draw(3, 4), np.zeros((3, 0), np.int64), 1),
         ]
     ],
-    Case(
-        "add_along_axis",
-        (draw(2, 3), np.array([[0, 3, 3], [1, 1, 1]])),
-        lambda x, i: added_along(x, i, (2, 4)),
-        {"axis": 1, "shape": (2, 4)},
-        torch=lambda x, i: x.new_zeros(2, 4).scatter_add(1, i, x),
-    ),
     *[
         Case("one_hot", (i,), lambda i: np.eye(5)[i], {"num_classes": 5}, order=0)
         for i in (np.array([[0, 4], [2, 2]]), np.array(3), np.zeros(0, np.int64))
