@@ -80,6 +80,8 @@ def _pyproject() -> dict[str, Choice]:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     origin = f"[tool.tensorgraph] in {path}"
+    if not isinstance(table, dict):
+        raise ConfigError(f"{origin} is {table!r}, not a table")
     for key, value in table.items():
         if key not in DEFAULTS:
             raise ConfigError(f"{origin}: no setting is named {near_miss(key, DEFAULTS)}")

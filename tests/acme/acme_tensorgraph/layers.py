@@ -1,0 +1,20 @@
+"""The layer ``snake``."""
+
+from __future__ import annotations
+
+import tensorgraph as tg
+from tensorgraph import Layer, Parameter, Spec, Tensor
+
+
+class Snake(Layer):
+    """``x + sin(a x)**2 / a`` with a frequency ``a`` that is learnt for each channel."""
+
+    def __init__(self) -> None:
+        self.a = Parameter(tg.initializers.ones())
+
+    def build(self, x: Spec) -> None:
+        self.a.initialize((x.shape[1], *[1] * (x.ndim - 2)), x.dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        wave = tg.ops.sin(x * self.a)
+        return x + wave * wave / self.a
