@@ -136,9 +136,15 @@ def test_16_bit_colour_is_read_at_8_and_said(tmp_path):
 
 
 def test_16_bits_are_resized_in_16_bits(tmp_path):
-    folder(tmp_path, make=lambda: np.full((6, 5), 1000, np.uint16))
-    images = load(tmp_path, resize=[3, 9]).images
-    assert images.dtype == np.uint16 and images.shape[2:] == (3, 9) and np.all(images == 1000)
+    ramp = np.repeat(np.arange(0, 50001, 10000, dtype=np.uint16)[:, None], 5, axis=1)
+    folder(tmp_path, make=lambda: ramp)
+    images = load(tmp_path, resize=[12, 5]).images
+    assert images.dtype == np.uint16 and images.shape == (20, 1, 12, 5)
+    # twice as high: each new row lies a quarter of a step beside an old one
+    want = np.clip(np.arange(12) * 5000 - 2500, 0, 50000)
+    assert np.array_equal(images[3, 0, :, 2], want)
+    thirds = load(tmp_path, resize=[18, 5]).images[0, 0, 1:5, 0]
+    assert thirds.tolist() == [0, 3333, 6667, 10000]
 
 
 def test_a_stack_of_pages_gives_the_first(tmp_path):

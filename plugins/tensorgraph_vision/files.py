@@ -170,7 +170,7 @@ def _pixels(image: Image.Image, header: Header) -> Any:
     if header.deep:
         return np.asarray(image).astype(np.uint16)
     if header.alpha:
-        image = image.convert("RGBA").convert("RGB")
+        image = image.convert("RGBA")  # on the way, or Pillow warns of palettes with alpha
     return np.asarray(image.convert("RGB" if header.colour else "L"))
 
 
