@@ -1,5 +1,10 @@
 """A small model for the tests of training, and a way to run the command in this process."""
 
+import time
+from pathlib import Path
+
+import numpy
+from PIL import Image
 from tensorgraph_cli import main
 
 import tensorgraph as tg
@@ -38,13 +43,9 @@ class Explodes(Small):
         return tg.ops.log(super().forward(x))
 
 
-def falls(scores, labels):
-    """A metric that gets worse with every call."""
-    falls.calls += 1
-    return 1.0 / falls.calls
-
-
-falls.calls = 0
+def doubt(scores, labels):
+    """A metric that falls with every epoch: the mean entropy."""
+    return float(-(scores * numpy.log(scores + 1e-12)).sum(1).mean())
 
 
 class Stops:
@@ -58,6 +59,13 @@ class Stops:
             raise KeyboardInterrupt
 
 
+class Slow:
+    """Takes its time over every batch, so that a signal comes in the middle of an epoch."""
+
+    def on_batch(self, run):
+        time.sleep(0.02)
+
+
 class Plugin:
     @staticmethod
     @tg.hookimpl
@@ -68,17 +76,18 @@ class Plugin:
     @staticmethod
     @tg.hookimpl
     def register_metrics(register):
-        register("falls", falls)
+        register("doubt", doubt)
 
     @staticmethod
     @tg.hookimpl
     def register_callbacks(register):
         register("stops", Stops)
+        register("slow", Slow)
 
 
 def install():
     """Register the plugin, once a process."""
-    if "small" not in tg.models:
+    if "small" not in tg.models:  # which loads the installed plugins first
         tg.plugins.register(Plugin, "training-help")
 
 
@@ -86,6 +95,32 @@ def command(*arguments):
     """``tensorgraph …``; returns the exit status."""
     install()
     return main(list(map(str, arguments)))
+
+
+def pictures(folder, *classes, n=12, size=(8, 8)):
+    """A folder of grey images, each class a little brighter than the one before."""
+    for i, name in enumerate(classes):
+        (Path(folder) / name).mkdir(parents=True)
+        for j in range(n):
+            grey = numpy.random.default_rng(100 * i + j).integers(0, 128, size) + 100 * i
+            Image.fromarray(grey.astype(numpy.uint8)).save(Path(folder) / name / f"{j}.png")
+    return folder
+
+
+def archive(path, **changes):
+    """A data set in MedMNIST's layout."""
+    generator = numpy.random.default_rng(0)
+    arrays = {}
+    for part, n in (("train", 20), ("val", 8), ("test", 8)):
+        arrays[f"{part}_images"] = generator.integers(0, 255, (n, 8, 8)).astype(numpy.uint8)
+        arrays[f"{part}_labels"] = (numpy.arange(n) % 2)[:, None]
+    numpy.savez(path, **{**arrays, **changes})
+    return path
+
+
+def train(*arguments):
+    """A short training run into the folder out."""
+    return ("train", "--model", "small", "--epochs", "1", "--out", "out", *arguments)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def register_metrics(register: Register) -> None:
 @hookimpl
 def register_callbacks(register: Register) -> None:
     register("history", callbacks.History)
-    register("progress", callbacks.Bar)
+    register("progress", callbacks.Lines)
 
 
 @hookimpl

@@ -33,7 +33,7 @@ class History:
         storage.write(run.folder / HISTORY, "".join(f"{x}\n" for x in self.lines).encode())
 
 
-class Bar:
+class Lines:
     """A line for each epoch, and, on a terminal, a bar with the loss, images/s and time left."""
 
     def __init__(self) -> None:
@@ -44,28 +44,34 @@ class Bar:
 
     def on_start(self, run: Any) -> None:
         self.start = time.perf_counter()
-        if sys.stdout.isatty():
-            self._show(run)
+        if run.progress.epoch < run.settings.train.epochs:
+            names = ["loss", *self._figures(run)]
+            head = "".join(f"{name:>{_width(name)}}" for name in names)
+            print(f"{'epoch':>9}{head}{'images/s':>11}{'time':>9}", flush=True)
+            if sys.stdout.isatty():
+                self._show(run)
+
+    def _figures(self, run: Any) -> list[str]:
+        """What validation gives."""
+        metric = run.settings.train.metric
+        if not len(run.val_indices):
+            return []
+        return ["val_loss"] if metric == "loss" else ["val_loss", f"val_{metric}"]
 
     def _show(self, run: Any) -> None:
         from rich import progress
 
         self.bar = progress.Progress(
-            progress.TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            progress.TextColumn("{task.fields[at]:>9}  {task.fields[loss]}"),
             progress.BarColumn(None),
-            progress.TextColumn("loss {task.fields[loss]:.4f}"),
             progress.TextColumn("{task.fields[speed]:,.0f} images/s"),
             progress.TimeRemainingColumn(compact=True),
             transient=True,
         )
+        done = run.progress.epoch * run.batches + run.progress.batch
+        total = run.settings.train.epochs * run.batches
         self.task = self.bar.add_task(
-            "train",
-            total=run.settings.train.epochs * run.batches,
-            completed=run.progress.epoch * run.batches + run.progress.batch,
-            epoch=run.progress.epoch + 1,
-            epochs=run.settings.train.epochs,
-            loss=float("nan"),
-            speed=0.0,
+            "", total=total, completed=done, at=_at(run), loss="", speed=0.0
         )
         self.bar.start()
 
@@ -77,29 +83,31 @@ class Bar:
         self.bar.update(
             self.task,
             completed=progress.epoch * run.batches + progress.batch,
-            epoch=progress.epoch + 1,
-            loss=progress.loss_sum / progress.seen,
+            at=_at(run),
+            loss=f"loss {progress.loss_sum / progress.seen:.4f}",
             speed=self.seen / (time.perf_counter() - self.start),
         )
 
     def on_epoch(self, run: Any, record: dict[str, Any]) -> None:
-        line = self._line(run, record)
+        names = ["loss", *self._figures(run)]
+        figures = "".join(f"{record[name]:>{_width(name)}.4f}" for name in names)
+        at = f"{record['epoch']}/{run.settings.train.epochs}"
+        line = f"{at:>9}{figures}{record['images_per_second']:>11,.0f}{record['seconds']:>7.1f} s"
+        if run.progress.best_epoch == record["epoch"]:
+            line += "  best"
         if self.bar is None:
             print(line, flush=True)
         else:
-            self.bar.console.print(line, highlight=False)
-
-    def _line(self, run: Any, record: dict[str, Any]) -> str:
-        epochs = str(run.settings.train.epochs)
-        parts = [f"epoch {record['epoch']:>{len(epochs)}}/{epochs}"]
-        for name, value in record.items():
-            if name == "loss" or name.startswith("val_"):
-                parts.append(f"{name.replace('val_', 'validation ', 1)} {value:.4f}")
-        parts.append(f"{record['images_per_second']:,.0f} images/s")
-        parts.append(f"{record['seconds']:.1f} s")
-        best = "  best" if run.progress.best_epoch == record["epoch"] else ""
-        return "  ".join(parts) + best
+            self.bar.console.print(line, highlight=False, soft_wrap=True)
 
     def on_end(self, run: Any) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+def _at(run: Any) -> str:
+    return f"{run.progress.epoch + 1}/{run.settings.train.epochs}"
+
+
+def _width(name: str) -> int:
+    return max(8, len(name)) + 2

@@ -89,6 +89,7 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
         why = "early stopping" if run.progress.stopped else f"{run.progress.epoch} epochs"
         metric = run.settings.train.metric
         out.print(f"\nthe weights kept are those of epoch {best}, the best by {metric} ({why})")
+    out.print(f"trained for {run.seconds:.1f} s")
     out.print()
     evaluation(found, run.feed.dataset.name)
     out.print(f"\nwritten to {run.folder}", soft_wrap=True)

@@ -20,7 +20,7 @@ def write(path: Path, content: bytes) -> None:
     Written beside the target, flushed to the disk, then renamed. Raises OSError, with the target
     as its file name, and leaves nothing behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)

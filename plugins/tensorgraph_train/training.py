@@ -39,6 +39,7 @@ class Run:
         self.records: list[dict[str, Any]] = []
         self.loss_value = math.nan  # of the last batch
         self.best: dict[str, Any] = {}
+        self.seconds = 0.0  # that training took, since the start or resumption
         self.loss = self._loss()
         self.optimizer: tg.Optimizer = parts.make(
             tg.optimizers,
@@ -105,13 +106,14 @@ class Run:
 
     def fit(self) -> None:
         """Train to the end, then put the best weights into the model and save it."""
-        epochs = self.settings.train.epochs
+        epochs, start = self.settings.train.epochs, time.perf_counter()
         with np.errstate(all="ignore"):  # a loss that is not finite is told with more words
             try:
                 self._tell("on_start")
                 while self.progress.epoch < epochs and not self.progress.stopped:
                     self._epoch()
             finally:
+                self.seconds = time.perf_counter() - start
                 self._tell("on_end")
         if not self.best:
             self.best = checkpoint.host(self.model.state())

@@ -1,0 +1,202 @@
+"""The command: what it prints, and evaluate, predict, plugins and doctor."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from training_help import command, pictures, train
+
+COMMAND = [sys.executable, "-m", "tensorgraph_cli"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TENSORGRAPH_BACKEND", raising=False)
+
+
+@pytest.fixture
+def said(capsys):
+    """Runs a command that fails; its message. Nothing may be left behind."""
+
+    def run(*arguments):
+        before = sorted(Path().rglob("*"))
+        assert command(*arguments) == 2
+        out, error = capsys.readouterr()
+        assert error.startswith("tensorgraph: ")
+        assert "Traceback" not in error + out
+        assert sorted(Path().rglob("*")) == before, "something was written"
+        return error
+
+    return run
+
+
+# evaluate and predict
+
+
+@pytest.fixture
+def run(capsys):
+    pictures("pictures", "cat", "dog", n=30)
+    assert command(*train("--data", "pictures", "--epochs", "5")) == 0
+    capsys.readouterr()
+    return Path("out")
+
+
+def test_evaluate_writes_what_training_wrote(run, capsys):
+    before = (run / "evaluation.json").read_text()
+    (run / "evaluation.json").unlink()
+    assert command("evaluate", run) == 0
+    assert (run / "evaluation.json").read_text() == before
+    assert "95 % interval" in capsys.readouterr().out
+
+
+def test_evaluate_on_other_data_only_prints(run, capsys):
+    before = (run / "evaluation.json").read_text()
+    pictures("others", "cat", "dog", n=5, size=(16, 16))
+    assert command("evaluate", run, "--data", "others", "--split", "all", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n"], found["split"], found["classes"]) == (10, "all", ["cat", "dog"])
+    assert (run / "evaluation.json").read_text() == before
+
+
+def test_evaluate_on_other_classes(run, said):
+    pictures("others", "cat", "cow", n=5)
+    error = said("evaluate", run, "--data", "others")
+    assert "others has the classes cat, cow, and the model was trained on cat, dog" in error
+    assert "--split tset: " in said("evaluate", run, "--split", "tset")
+
+
+def test_evaluate_what_is_no_run(said):
+    assert "nothing is not a folder" in said("evaluate", "nothing")
+    Path("empty").mkdir()
+    assert "empty holds no trained model" in said("evaluate", "empty")
+    Path("empty/model.safetensors").write_bytes(b"PK")
+    assert "not a whole safetensors file" in said("evaluate", "empty")
+
+
+def test_predict(run, capsys):
+    assert command("predict", run, "pictures/cat/0.png", "pictures/dog/1.png", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["class"] for row in found] == ["cat", "dog"]
+    assert sum(found[0]["probabilities"].values()) == pytest.approx(1)
+    assert found[0]["probability"] == max(found[0]["probabilities"].values())
+
+
+def test_predict_agrees_with_evaluate(run, capsys):
+    files = sorted(Path("pictures").rglob("*.png"))
+    command("predict", run, *files, "--json")
+    right = [row["class"] == Path(row["image"]).parent.name for row in _json(capsys)]
+    command("evaluate", run, "--split", "all", "--json")
+    assert _json(capsys)["metrics"]["accuracy"]["value"] == pytest.approx(np.mean(right))
+
+
+def _json(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def test_predict_other_sizes_and_channels(run, capsys):
+    Image.new("RGB", (40, 30), (200, 0, 0)).save("red.png")
+    assert command("predict", run, "red.png") == 0
+    assert "red.png" in capsys.readouterr().out
+
+
+def test_predict_what_is_no_image(run, said):
+    Path("not.png").write_text("text")
+    assert "not.png" in said("predict", run, "not.png")
+    assert "none.png" in said("predict", run, "none.png")
+
+
+# The command itself
+
+
+def process(*arguments, **environment):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def test_help_is_fast_and_lists_the_commands():
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        found = process("--help")
+        seconds.append(time.perf_counter() - start)
+    assert found.returncode == 0
+    for name in ("train", "evaluate", "predict", "plugins", "doctor"):
+        assert f"  {name} " in found.stdout
+    assert min(seconds) < 1.0, "0.3 s on two idle cores"
+
+
+def test_help_imports_no_array_library():
+    code = "import sys, tensorgraph_cli as c; c.main(['--help']); print('numpy' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.endswith("False\n")
+
+
+def test_debug_shows_the_traceback_wherever_it_stands():
+    for place in (("--debug", "train"), ("train", "--debug")):
+        found = process(*place, "--model", "none")
+        assert found.returncode == 2
+        assert "Traceback" in found.stderr
+        assert found.stderr.rstrip().splitlines()[-1].startswith("tensorgraph: no model")
+    assert "Traceback" not in process("train", "--model", "none").stderr
+
+
+def test_doctor_says_which_backend_won_and_why(capsys, monkeypatch):
+    Path("pyproject.toml").write_text("[tool.tensorgraph]\nbackend = 'numpy'\n")
+    assert command("doctor") == 0
+    out = capsys.readouterr().out
+    assert "numpy, chosen by [tool.tensorgraph] in" in out
+    assert "openblas" in out.lower() or "mkl" in out.lower() or "accelerate" in out.lower()
+    assert np.__version__ in out
+    assert "auto" in out
+    monkeypatch.setenv("TENSORGRAPH_BACKEND", "auto")
+    assert command("doctor") == 0
+    assert "auto, chosen by the environment variable TENSORGRAPH_BACKEND" in capsys.readouterr().out
+
+
+def test_plugins_lists_what_each_registers(capsys):
+    assert command("plugins") == 0
+    out = capsys.readouterr().out
+    assert "tensorgraph_train" in out
+    assert "metric accuracy, auc, macro_f1" in out
+
+
+def test_a_broken_plugin_is_one_line(tmp_path):
+    """A plugin that does not import: a warning of one line, and its error in plugins and doctor."""
+    (tmp_path / "site" / "broken-1.0.dist-info").mkdir(parents=True)
+    (tmp_path / "site" / "broken_tensorgraph.py").write_text("import nothing_of_that_name\n")
+    info = tmp_path / "site" / "broken-1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[tensorgraph]\nbroken = broken_tensorgraph\n")
+    path = {"PYTHONPATH": str(tmp_path / "site"), "COLUMNS": "200"}
+    for name in ("plugins", "doctor"):
+        found = process(name, **path)
+        assert found.returncode == 0
+        assert "nothing_of_that_name" in found.stdout
+        assert found.stderr.count("\n") == 1
+        assert found.stderr.startswith("tensorgraph: warning: plugin 'broken'")
+    found = process("train", TENSORGRAPH_STRICT_PLUGINS="1", **path)
+    assert found.returncode == 2
+    assert "Traceback" not in found.stderr
+
+
+def test_the_backend_that_won_is_printed(capsys, monkeypatch):
+    Path("run.toml").write_text("[train]\nbackend = 'numpy'\n[data]\nname = 'digits'\n")
+    assert command("train", "run.toml", "--model", "small", "--epochs", "1") == 0
+    assert "numpy (chosen by train.backend in run.toml)" in capsys.readouterr().out
+    monkeypatch.setenv("TENSORGRAPH_BACKEND", "numpy")
+    command("train", "run.toml", "--model", "small", "--epochs", "1")
+    assert "chosen by the environment variable TENSORGRAPH_BACKEND" in capsys.readouterr().out
+    command("train", "run.toml", "--model", "small", "--epochs", "1", "--backend", "auto")
+    assert "(auto, chosen by the call)" in capsys.readouterr().out
