@@ -140,6 +140,7 @@ def use(
     if dtype is not None:
         changes["dtype"] = choose("dtype", dtype)
     if kernels is not None:
+        PLUGINS.load()
         for op in kernels:
             if op not in Op.declared:
                 raise ConfigError(f"use(kernels=…): no op is named {near_miss(op, Op.declared)}")

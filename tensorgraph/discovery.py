@@ -103,7 +103,7 @@ class Plugins:
                 offer.registry.explain(offer.name, f"plugin {name!r} was not loaded: {error}")
             raise
         for offer in offers:
-            offer.registry.add(*offer[1:], plugin=name)
+            offer.registry.put(*offer[1:], plugin=name)
         for notify in self.on_change:
             notify()
         return [(offer.registry.kind, offer.name) for offer in offers]
@@ -197,7 +197,8 @@ def _check_offers(offers: list[Offer], plugin: str) -> None:
 
 
 def load_entry_points(plugins: Plugins) -> None:
-    """Load every installed plugin: the built-ins, then the others in the order of their names.
+    """Load every installed plugin: the ops, which others are made of, the other built-ins, then
+    those of strangers, in the order of their names.
 
     Not pluggy's ``load_setuptools_entrypoints``, which skips a second plugin of one name without
     a word and lets one ImportError stop all others.
@@ -208,7 +209,7 @@ def load_entry_points(plugins: Plugins) -> None:
     strict = os.environ.get("TENSORGRAPH_STRICT_PLUGINS", "") not in ("", "0")
     messages = []
     found = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    for entry in sorted(found.values(), key=lambda e: (not _info(e).built_in, e.name, e.value)):
+    for entry in sorted(found.values(), key=_rank):
         if entry.name in disabled:
             plugins.disabled.append(entry.name)
             continue
@@ -225,6 +226,10 @@ def load_entry_points(plugins: Plugins) -> None:
             messages.append(message)
     for message in messages:  # not sooner: where warnings are errors this ends the loading
         warnings.warn(message, RuntimeWarning, stacklevel=2)
+
+
+def _rank(entry: Any) -> tuple[bool, bool, str, str]:
+    return not _info(entry).built_in, entry.name != "ops", entry.name, entry.value
 
 
 def _info(entry: Any) -> PluginInfo:
