@@ -67,8 +67,8 @@ def binary():
                 ),
                 label="-".join([reduction, *given]),
             )
-    far = np.array([-1000.0, -50.0, -30.0, 0.0, 30.0, 50.0, 1000.0])
-    for y in (np.zeros(7), np.ones(7)):
+    far = np.array([-1000.0, -50.0, -30.0, -20.5, 0.0, 20.5, 30.0, 50.0, 1000.0])
+    for y in (np.zeros(9), np.ones(9)):
         yield Case(
             name,
             (far, y),
