@@ -21,6 +21,7 @@ from tensorgraph import Kernel
 from tensorgraph.spec import Shaped
 from tensorgraph_numpy.layout import from_memory, padded, to_memory
 from tensorgraph_numpy.threads import POOL, scratch, shards
+from tensorgraph_numpy.windows import Axis
 
 Ints = tuple[int, ...]
 Pairs = tuple[tuple[int, int], ...]
@@ -88,8 +89,8 @@ def _share(work: Callable[[int, range], None], parts: list[range]) -> None:
 def conv(x: Any, w: Any, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int) -> Any:
     f, _, *k = w.shape
     n, m = len(x), padded(x, padding)
-    spans = [(j - 1) * d + 1 for j, d in zip(k, dilation)]
-    out = tuple((h - r) // s + 1 for h, r, s in zip(m.shape[1:-1], spans, stride))
+    axes = map(Axis, m.shape[1:-1], k, stride, itertools.repeat(0), dilation)
+    out = tuple(axis.windows(after=0) for axis in axes)
     columns = _Columns(m, tuple(k), out, stride, dilation)
     filters, y = np.ascontiguousarray(w).reshape(f, -1), np.empty((f, *out, n), x.dtype)
     flat = y.reshape(f, -1)
@@ -126,6 +127,7 @@ def conv_input(
     c, *k = w.shape[1:]
     flat = to_memory(y).reshape(f, -1)
     filters = np.ascontiguousarray(w.reshape(f, -1).T).reshape(c, -1, f)
+    axes = list(map(Axis, size, k, stride, [before for before, _ in padding], dilation))
     row, direct = math.prod(out[1:]) * n, math.prod(k) == 1 and tuple(out) == size
     x = np.empty((c, *size, n), y.dtype) if direct else np.zeros((c, *size, n), y.dtype)
 
@@ -140,28 +142,13 @@ def conv_input(
             part = flat[:, rows.start * row : rows.stop * row]
             np.matmul(matrix, part, out=columns.reshape(len(matrix), -1))
             reach = [rows, *map(range, out[1:])]
-            places = map(_places, k, size, reach, stride, padding, dilation)
-            for axes in itertools.product(*places):
-                offset, seen, at = zip(*axes)
+            for places in itertools.product(*map(Axis.places, axes, reach)):
+                offset, seen, at = zip(*places)
                 target[(slice(None), *seen)] += columns[(slice(None), *offset, *at)]
 
     cost = math.prod(k) * c * row * out[0]
     _share(work, shards(c, _seconds(cost * f, cost * y.itemsize)))
     return from_memory(x)
-
-
-def _places(
-    k: int, size: int, reach: range, stride: int, padding: tuple[int, int], dilation: int
-) -> Iterator[tuple[int, slice, slice]]:
-    """For each element of the filter along an axis the inputs that it meets, inside the image,
-    and the outputs within ``reach`` that they belong to, counted from its start."""
-    for offset in range(k):
-        start = offset * dilation - padding[0]
-        first = max(reach.start, -(start // stride))
-        last = min(reach.stop, (size - 1 - start) // stride + 1)
-        if first < last:
-            seen = slice(start + first * stride, start + (last - 1) * stride + 1, stride)
-            yield offset, seen, slice(first - reach.start, last - reach.start)
 
 
 KERNELS = [
