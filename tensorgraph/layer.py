@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any, Self
 
 from tensorgraph import config
-from tensorgraph.backend import ABSTRACT, Backend
+from tensorgraph.backend import ABSTRACT
 from tensorgraph.creation import tensor
 from tensorgraph.errors import ConfigError, ShapeError, TensorgraphError
 from tensorgraph.spec import Spec
@@ -16,10 +16,7 @@ from tensorgraph.summary import Summary, summarize
 from tensorgraph.tensor import Tensor
 
 Initializer = Callable[[Spec], Tensor]
-UNBUILT = (
-    "has no shape yet: call the model once, or model.infer_shape(tg.Spec((1, 1, 28, 28))), so "
-    "that its layers learn their sizes"
-)
+UNBUILT = "has no shape yet: call the model once, or model.infer_shape(tg.Spec((1, 1, 28, 28)))"
 
 
 class State(Tensor):
@@ -49,10 +46,7 @@ class State(Tensor):
                 raise ShapeError(f"the initializer of {wanted} returned {value.spec}")
             self._adopt(value)
         elif self.shape != wanted.shape:
-            raise ShapeError(
-                f"a value of shape {list(self.shape)} was loaded, and an input of this shape "
-                f"needs {list(shape)}; give the input that the state was made for"
-            )
+            raise ShapeError(f"{self.spec} was loaded, and an input of this shape needs {wanted}")
 
     def assign(self, value: Tensor) -> None:
         """Write new values in place of the old; nothing while a model is only being shaped."""
@@ -121,10 +115,8 @@ class Layer:
 
     def __call__(self, x: Tensor) -> Tensor:
         if not isinstance(x, Tensor):
-            raise TypeError(
-                f"{type(self).__name__} takes a tensor, not {type(x).__name__}; wrap an array: "
-                "tg.tensor(x)"
-            )
+            name, given = type(self).__name__, type(x).__name__
+            raise TypeError(f"{name} takes a tensor, not {given}; wrap an array: tg.tensor(x)")
         listener = config.current().listener
         if listener is not None:
             listener.enter(self, x)
@@ -139,19 +131,17 @@ class Layer:
 
     def _first_call(self, x: Tensor) -> Tensor:
         """Build, then run; what fails leaves this layer, and all inside it, as it was."""
-        inside = [layer for _, layer in self.layers() if not layer._ready]
-        unbuilt = [state for _, state in self._paths() if not state.built]
+        layers = [layer for _, layer in self.layers() if not layer._ready]
+        states = [state for _, state in self._paths() if not state.built]
+        here = config.Choice(x.backend.name, "the layer's input")
         try:
-            if x.backend is ABSTRACT:
+            with config.Scope(**({} if x.backend is ABSTRACT else {"backend": here})):
                 self.build(x.spec)
-            else:
-                with config.Scope(backend=config.Choice(x.backend.name, "the layer's input")):
-                    self.build(x.spec)
             out = self.forward(x)
         except BaseException:
-            for layer in inside:
+            for layer in layers:
                 layer._ready = False
-            for state in unbuilt:
+            for state in states:
                 state.forget()
             raise
         self._ready = True
@@ -229,22 +219,19 @@ class Layer:
         """
         paths = dict(self._paths())
         found = {paths[name]: name for name in state if name in paths}
-        missing = sorted(name for name, x in self.named_state().items() if x not in found)
-        surplus = sorted(state.keys() - paths.keys())
-        if strict and (missing or surplus):
+        missing = ", ".join(k for k, x in self.named_state().items() if x not in found) or "none"
+        surplus = ", ".join(k for k in state if k not in paths) or "none"
+        if strict and (missing, surplus) != ("none", "none"):
             raise ConfigError(
-                f"load_state: missing: {', '.join(missing) or 'none'}; not in this model: "
-                f"{', '.join(surplus) or 'none'}; strict=False passes over both"
+                f"load_state: missing: {missing}; not in this model: {surplus}; strict=False "
+                "passes over both"
             )
         values = {}
         for x, name in found.items():
             dtype, backend = (x.dtype, x.backend.name) if x.built else (None, None)
             values[x] = value = tensor(state[name], dtype=dtype, backend=backend)
             if x.built and x.shape != value.shape:
-                raise ShapeError(
-                    f"load_state: {name} is {list(x.shape)} here and {list(value.shape)} in the "
-                    "state; was it saved by another model?"
-                )
+                raise ShapeError(f"load_state: {name} is {x.spec} here, {value.spec} in the state")
         for x, value in values.items():
             x.assign(value) if x.built else x._adopt(value)
 
@@ -269,10 +256,9 @@ class Layer:
 
     def to(self, backend: str) -> Self:
         """Move every parameter and buffer to another backend, before an optimizer takes them."""
-        target: Backend = config.get_backend(backend)
         for x in self.named_state().values():
-            if x.built and x.backend is not target:
-                x._adopt(tensor(x.numpy(), backend=backend))
+            if x.built:
+                x._adopt(tensor(x, backend=backend))
         return self
 
     def _options(self) -> str:

@@ -32,10 +32,9 @@ class Optimizer:
         name = type(self).__name__
         several = isinstance(parameters, Iterable) and not isinstance(parameters, Tensor)
         self.parameters: list[Any] = list(parameters) if several else [parameters]
-        for p in self.parameters:
-            if not isinstance(p, Tensor):
-                given = type(p).__name__
-                raise TypeError(f"{name}: takes tensors, not {given}; give it model.parameters()")
+        wrong = [type(p).__name__ for p in self.parameters if not isinstance(p, Tensor)]
+        if wrong:
+            raise TypeError(f"{name}: takes tensors, not {wrong[0]}; give it model.parameters()")
         if not self.parameters:
             raise ConfigError(f"{name}: there are no parameters to train")
         if len(set(self.parameters)) < len(self.parameters):
@@ -55,24 +54,25 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that has a gradient and is not frozen."""
-        given = [(i, p.grad) for i, p in enumerate(self.parameters) if p.requires_grad]
-        found = [(i, g) for i, g in given if g is not None]
-        if not found:
+        moving = [
+            i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is not None
+        ]
+        if not moving:
             raise GradientError(
                 f"{type(self).__name__}: no parameter has a gradient; call loss.backward() before "
                 "step(), of a loss that was made from these parameters"
             )
         self.steps += 1
-        scalars: dict[Any, dict[str, Tensor]] = {}
+        made: dict[Any, dict[str, Tensor]] = {}  # the same numbers serve all parameters alike
         with config.no_grad():
-            for i, g in zip([i for i, _ in found], self._clipped([g for _, g in found])):
+            for i, g in zip(moving, self._clipped([self.parameters[i].grad for i in moving])):
                 p, memory = self.parameters[i], self._memory(i)
                 self.updates[i] += 1
                 alike = (self.updates[i], p.dtype, p.backend.name)
-                if alike not in scalars:
+                if alike not in made:
                     numbers = self.scalars(self.updates[i])
-                    scalars[alike] = {name: p.constant(x) for name, x in numbers.items()}
-                value, new = self.update(p.detach(), g, dict(memory), scalars[alike])
+                    made[alike] = {name: p.constant(x) for name, x in numbers.items()}
+                value, new = self.update(p.detach(), g, dict(memory), made[alike])
                 for slot in self.slots:
                     memory[slot].assign(new[slot])
                 p.assign(value)
@@ -96,13 +96,12 @@ class Optimizer:
     def _memory(self, i: int) -> dict[str, Tensor]:
         p, memory = self.parameters[i], self.memory[i]
         with config.Scope(listener=None):  # a slot is state, not a part of the step
-            for slot in self.slots:
-                if slot not in memory:
-                    first = ops.broadcast_to(p.constant(self.start(slot)), shape=p.shape)
-                    memory[slot] = first + 0.0  # memory of its own, not one number many times
+            for slot in [slot for slot in self.slots if slot not in memory]:
+                first = ops.broadcast_to(p.constant(self.start(slot)), shape=p.shape)
+                memory[slot] = first + 0.0  # memory of its own, not one number many times
         return memory
 
-    def _clipped(self, gradients: list[Tensor]) -> list[Tensor]:
+    def _clipped(self, gradients: list[Any]) -> list[Tensor]:
         """PyTorch's ``clip_grad_value_``, then its ``clip_grad_norm_``."""
         if (bound := self.clip_value) is not None:
             gradients = [ops.clip(g, min=-bound, max=bound) for g in gradients]
@@ -125,24 +124,19 @@ class Optimizer:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on where ``state()`` was taken; nothing is changed unless all of it fits."""
         name, n = type(self).__name__, len(self.parameters)
-        numbers = {"steps", "lr", "updates"}
-        possible = {f"{i}.{slot}": (i, slot) for i in range(n) for slot in self.slots}
-        if not numbers <= state.keys() or state.keys() - numbers - possible.keys():
-            odd = sorted((numbers - state.keys()) | (state.keys() - numbers - possible.keys()))
+        updates = [int(x) for x in tensor(state.get("updates", ()))]
+        slots = {f"{i}.{k}": (i, k) for i, used in enumerate(updates) if used for k in self.slots}
+        odd = ", ".join(sorted(state.keys() ^ {"steps", "lr", "updates", *slots})) or "none"
+        if len(updates) != n or odd != "none":
             raise ConfigError(
-                f"{name}: the state is not that of {n} parameters with the slots "
-                f"{', '.join(self.slots) or '(none)'}: it lacks, or has too many: "
-                f"{', '.join(odd)}; was it saved by another optimizer, or for another model?"
+                f"{name}: the state is that of {len(updates)} parameters, and this is for {n} with "
+                f"the slots {', '.join(self.slots) or '(none)'}; missing or not expected: {odd}"
             )
         memory: list[dict[str, Tensor]] = [{} for _ in self.parameters]
-        for key in state.keys() - numbers:
-            i, slot = possible[key]
+        for key, (i, slot) in slots.items():
             p = self.parameters[i]
             memory[i][slot] = x = tensor(state[key], backend=p.backend.name)
             if x.spec != p.spec:
                 raise ShapeError(f"{name}: {key} in the state is {x.spec}, its parameter {p.spec}")
-        updates = [int(x) for x in tensor(state["updates"])]
-        if len(updates) != n:
-            raise ConfigError(f"{name}: the state is that of {len(updates)} parameters, not {n}")
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
         self.updates, self.memory = updates, memory

@@ -225,7 +225,9 @@ def test_loading_a_state_changes_nothing_unless_all_of_it_fits():
     with pytest.raises(ConfigError, match=r"missing: 1.weight; not in this model: 1.wieght; stri"):
         model.load_state({**{k: v for k, v in before.items() if k != "1.weight"}, "1.wieght": 0})
     wrong = {"0.weight": np.zeros((3, 2)), "1.bias": np.zeros(7)}
-    with pytest.raises(ShapeError, match=r"load_state: 1.bias is \[2\] here and \[7\] in the stat"):
+    with pytest.raises(
+        ShapeError, match=r"load_state: 1.bias is float32\[2\] here, float32\[7\] in t"
+    ):
         model.load_state(wrong, strict=False)
     assert all((before[k] == v.numpy()).all() for k, v in model.state().items())
     model.load_state({"1.bias": np.array([5, 6])}, strict=False)
@@ -235,7 +237,7 @@ def test_loading_a_state_changes_nothing_unless_all_of_it_fits():
 def test_a_value_loaded_before_the_first_input_must_fit_it():
     layer = nn.linear(3)
     layer.load_state({"weight": np.ones((3, 4), "float32"), "bias": np.zeros(3, "float32")})
-    with pytest.raises(ShapeError, match=r"a value of shape \[3, 4\] was loaded, and an input"):
+    with pytest.raises(ShapeError, match=r"float32\[3,4\] was loaded, and an input of this shape"):
         layer(tg.tensor(np.ones((1, 5), "float32")))
     assert layer(tg.tensor(np.ones((1, 4), "float32"))).numpy().tolist() == [[4.0, 4.0, 4.0]]
 
