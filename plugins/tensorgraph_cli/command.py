@@ -92,7 +92,7 @@ def _no_command() -> None:
 
 def _built_in(name: str) -> bool:
     info = tg.plugins.infos.get(tg.commands.plugin_of(name))
-    return info is not None and info.distribution == "tensorgraph"
+    return info is not None and info.built_in
 
 
 def _stoppable(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -99,4 +99,5 @@ def _plugins() -> list[tuple[str, str]]:
         state = f"broken: {describe(info.error)}" if info.error else "loaded"
         took = f"{info.seconds * 1000:.0f} ms"
         rows.append((info.name, f"{state} in {took}, {info.module} {info.version}"))
-    return rows
+    off = "left out by TENSORGRAPH_DISABLE_PLUGINS"
+    return rows + [(name, off) for name in tg.plugins.disabled]

@@ -26,7 +26,7 @@ def plugins() -> None:
     for name in ("plugin", "version", "origin", "registers"):
         table.add_column(name, header_style="dim", overflow="fold")
     for info in tg.plugins.infos.values():
-        origin = info.module if info.distribution == "tensorgraph" else _origin(info)
+        origin = info.module if info.built_in else _origin(info)
         what = f"[red]broken:[/] {describe(info.error)}" if info.error else _registered(info)
         table.add_row(info.name, info.version, origin, what)
     console().print(table)
