@@ -56,7 +56,7 @@ class Plugins:
         self._backends: dict[str, Backend] = {}
         self._load = load
         self._loaded = load is None
-        self._fatal: PluginError | None = None
+        self.fatal = ""  # why a bad plugin was not isolated
         self._loading = threading.RLock()
 
     def load(self) -> None:
@@ -65,16 +65,12 @@ class Plugins:
         if self._loaded:
             return
         with self._loading:
-            if self._fatal is not None:
-                raise self._fatal
             load, self._load = self._load, None
             if load is not None:
-                try:
-                    load(self)
-                except PluginError as error:
-                    self._fatal = error
-                    raise
-                self._loaded = True
+                load(self)
+                self._loaded = not self.fatal
+            if self.fatal:
+                raise PluginError(self.fatal)
 
     def __getattr__(self, name: str) -> Registry:
         try:
@@ -222,7 +218,8 @@ def load_entry_points(plugins: Plugins) -> None:
                 f"TENSORGRAPH_DISABLE_PLUGINS={entry.name} leaves it out"
             )
             if strict:
-                raise PluginError(message) from info.error
+                plugins.fatal = message
+                return
             messages.append(message)
     for message in messages:  # not sooner: where warnings are errors this ends the loading
         warnings.warn(message, RuntimeWarning, stacklevel=2)

@@ -49,6 +49,14 @@ def register_kernels(register: RegisterKernel) -> None:
 
 
 @hookspec
+def register_ops(register: Register) -> None:
+    """Offer an op, or a function made of ops, under ``tensorgraph.ops``.
+
+    An op works without it, by being called: this gives it a name there.
+    """
+
+
+@hookspec
 def register_layers(register: Register) -> None:
     """Offer a layer: a subclass of ``tensorgraph.Layer``."""
 
@@ -75,32 +83,41 @@ def register_optimizers(register: Register) -> None:
 
 @hookspec
 def register_regularizers(register: Register) -> None:
-    """Offer a regularizer: a factory of ``penalty(parameters)``, which returns a scalar tensor."""
+    """Offer a regularizer: a factory of ``penalty(named_parameters)``, which returns a scalar."""
 
 
 @hookspec
 def register_schedules(register: Register) -> None:
-    """Offer a schedule: a factory of ``schedule(progress)``, a factor for the learning rate."""
+    """Offer a schedule: a factory of ``factor(epoch, epochs)``, which scales the learning rate.
+
+    ``epoch`` goes from 0 to ``epochs`` and may be fractional.
+    """
 
 
 @hookspec
 def register_datasets(register: Register) -> None:
-    """Offer a dataset by name, or a reader of a kind of path: see docs/extending."""
+    """Offer a ``tensorgraph.data.Source`` of images, with data of its own or from a path."""
 
 
 @hookspec
 def register_augmentations(register: Register) -> None:
-    """Offer an augmentation of a batch of images."""
+    """Offer an augmentation: a factory of ``augment(images, key)``, which returns other images.
+
+    ``key`` is a uint32[4] tensor for random ops: the same key gives the same change.
+    """
 
 
 @hookspec
 def register_models(register: Register) -> None:
-    """Offer a reference model: ``model(classes, channels, **options)`` returns a layer."""
+    """Offer a model: ``model(classes=10, **options)``, a layer (N, C, H, W) → (N, classes)."""
 
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Offer a metric: ``metric(scores, labels)`` returns a number, larger is better."""
+    """Offer a metric: ``metric(scores, labels)`` returns a number, larger is better.
+
+    ``scores`` are probabilities (n, classes) and ``labels`` integers (n,): NumPy arrays.
+    """
 
 
 @hookspec

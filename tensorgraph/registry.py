@@ -36,7 +36,7 @@ class Registry(Mapping[str, Any]):
         self._plugins: dict[str, str] = {}
         self._missing: dict[str, str] = {}
 
-    def add(self, name: str, thing: Any, *, plugin: str) -> None:
+    def put(self, name: str, thing: Any, *, plugin: str) -> None:
         self.check(name, plugin=plugin)
         self._things[name], self._plugins[name] = thing, plugin
 

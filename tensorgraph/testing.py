@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,10 +76,10 @@ def _check(
             return [xs[i] * 0.0 for i in floats]
         return grad(out, [xs[i] for i in floats], create_graph=order > 1)
 
-    exact = sum((g * directions[i]).sum().item() for i, g in zip(floats, gradients(at)))
+    exact = math.fsum((g * directions[i]).sum().item() for i, g in zip(floats, gradients(at)))
     plus, minus = scalar(moved(step)).item(), scalar(moved(-step)).item()
     numeric = (plus - minus) / (2 * step)
-    error = abs(exact - numeric) / max(1.0, abs(numeric))
+    error: float = abs(exact - numeric) / max(1.0, abs(numeric))
     if not error <= tolerance:
         raise GradientError(
             f"gradcheck: at order {order} the gradient along a random direction is {exact:.9g} "

@@ -8,7 +8,7 @@ from scipy import stats
 
 import tensorgraph as tg
 from tensorgraph.errors import DtypeError, ShapeError
-from tensorgraph.ops.random import philox
+from tensorgraph_ops.random import philox
 
 N = 40_000
 

@@ -22,8 +22,8 @@ def test_lenet5_has_the_published_numbers():
     assert rows["3"].output == tg.Spec((1, 16, 10, 10)) and rows["3"].parameters == 2_416
     assert rows["6"].output == tg.Spec((1, 400))
     products = 28 * 28 * 6 * 25 + 10 * 10 * 16 * 150 + 400 * 120 + 120 * 84 + 84 * 10
-    assert 2 * products <= summary.flops <= 2 * products * 1.05
-    assert rows["11"].flops == 2 * 84 * 10 + 10, "a multiply-add is two, the bias one"
+    assert 2 * products <= summary.flops <= 2 * products * 1.1, "biases, ReLU, pooling"
+    assert rows["11"].flops == 2 * 84 * 10 + 10, "a multiply-add is two, adding the bias one"
 
 
 def test_frozen_parameters_are_counted_apart_and_shared_ones_once():

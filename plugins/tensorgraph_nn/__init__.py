@@ -1,6 +1,6 @@
-"""Layers, activations, losses and initializers; named, shaped and initialised as in PyTorch."""
+"""Layers and initializers; named, shaped and initialised as in PyTorch."""
 
-from tensorgraph import hookimpl, ops
+from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
 from tensorgraph_nn import initializers
 from tensorgraph_nn.basic import Dropout, Embedding, Flatten, Linear
@@ -41,27 +41,6 @@ LAYERS = {
     "residual": Residual,
     "sequential": Sequential,
 }
-ACTIVATIONS = (
-    "elu",
-    "gelu",
-    "hardtanh",
-    "leaky_relu",
-    "log_softmax",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "softplus",
-    "tanh",
-)
-LOSSES = (
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "huber_loss",
-    "l1_loss",
-    "mse_loss",
-    "nll_loss",
-)
 INITIALIZERS = (
     "constant",
     "he_normal",
@@ -80,18 +59,6 @@ INITIALIZERS = (
 def register_layers(register: Register) -> None:
     for name, layer in LAYERS.items():
         register(name, layer)
-
-
-@hookimpl
-def register_activations(register: Register) -> None:
-    for name in ACTIVATIONS:
-        register(name, getattr(ops, name))
-
-
-@hookimpl
-def register_losses(register: Register) -> None:
-    for name in LOSSES:
-        register(name, getattr(ops, name))
 
 
 @hookimpl

@@ -1,19 +1,14 @@
-"""The ops: every function of tensors that tensorgraph knows, a module per family."""
+"""The ops: those that the core itself needs, and, as attributes too, those that plugins offer."""
 
 # ruff: noqa: I001, A004  an index: dense, by family, and the names are the array API's
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from tensorgraph.discovery import PLUGINS as _PLUGINS
+
 # fmt: off
-from tensorgraph.ops.adaptive import (
-    adaptive_avg_pool as adaptive_avg_pool, adaptive_max_pool as adaptive_max_pool,
-)
-from tensorgraph.ops.conv import (
-    conv as conv, conv_input as conv_input, conv_transpose as conv_transpose,
-    conv_weight as conv_weight,
-)
-from tensorgraph.ops.activation import (
-    elu as elu, gelu as gelu, hardtanh as hardtanh, leaky_relu as leaky_relu,
-    log_softmax as log_softmax, relu as relu, sigmoid as sigmoid, silu as silu,
-    softmax as softmax, softplus as softplus,
-)
 from tensorgraph.ops.elementwise import (
     abs as abs, add as add, cast as cast, ceil as ceil, clip as clip, divide as divide,
     equal as equal, floor as floor, greater as greater, greater_equal as greater_equal,
@@ -24,43 +19,29 @@ from tensorgraph.ops.elementwise import (
     round as round, rsqrt as rsqrt, sign as sign, sqrt as sqrt, square as square,
     subtract as subtract, where as where,
 )
-from tensorgraph.ops.functions import (
-    acos as acos, asin as asin, atan as atan, cos as cos, cosh as cosh, erf as erf, exp as exp,
-    expm1 as expm1, log1p as log1p, sin as sin, sinh as sinh, tan as tan, tanh as tanh,
-)
-from tensorgraph.ops.index import (
-    argsort as argsort, embedding as embedding, flip as flip,
-    gather as gather, getitem as getitem, one_hot as one_hot, scatter_add as scatter_add,
-    split as split, take as take, take_along_axis as take_along_axis,
-)
-from tensorgraph.ops.norm import (
-    batch_norm as batch_norm, group_norm as group_norm, layer_norm as layer_norm,
-)
-from tensorgraph.ops.pool import (
-    avg_pool as avg_pool, avg_pool_input as avg_pool_input, max_pool as max_pool,
-    max_pool_input as max_pool_input, max_pool_pick as max_pool_pick,
-)
-from tensorgraph.ops.linalg import (
-    einsum as einsum, matmul as matmul, norm as norm, outer as outer,
-)
-from tensorgraph.ops.loss import (
-    binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
-    cross_entropy as cross_entropy, huber_loss as huber_loss, l1_loss as l1_loss,
-    mse_loss as mse_loss, nll_loss as nll_loss,
-)
-from tensorgraph.ops.random import (
-    bernoulli as bernoulli, box_muller as box_muller, dropout as dropout, literal as literal,
-    normal as normal, permutation as permutation, random_bits as random_bits, uniform as uniform,
-    unit_interval as unit_interval,
-)
+from tensorgraph.ops.index import gather as gather, getitem as getitem, scatter_add as scatter_add
+from tensorgraph.ops.linalg import matmul as matmul
 from tensorgraph.ops.reduction import (
-    all as all, any as any, argmax as argmax, argmin as argmin, cumsum as cumsum,
-    logsumexp as logsumexp, max as max, mean as mean, min as min, prod as prod, std as std,
-    sum as sum, var as var,
+    all as all, any as any, max as max, mean as mean, min as min, sum as sum,
 )
 from tensorgraph.ops.shape import (
-    broadcast_to as broadcast_to, concat as concat, concatenate as concatenate,
-    expand_dims as expand_dims, pad as pad, pad_constant as pad_constant,
-    permute_dims as permute_dims, reshape as reshape, roll as roll, squeeze as squeeze,
-    stack as stack, sum_to as sum_to, tile as tile,
+    broadcast_to as broadcast_to, expand_dims as expand_dims, permute_dims as permute_dims,
+    reshape as reshape, squeeze as squeeze, sum_to as sum_to,
 )
+# fmt: on
+
+if TYPE_CHECKING:
+    from tensorgraph.tensor import Tensor
+
+# The core's ops stand in the registry like everybody's, so that no plugin can take their names.
+for _name, _thing in list(vars().items()):
+    if _name[0].islower() and callable(_thing):
+        _PLUGINS.ops.put(_name, _thing, plugin="core")
+
+
+def __getattr__(name: str) -> Callable[..., Tensor]:
+    return getattr(_PLUGINS.ops, name)  # type: ignore[no-any-return]  # what plugins offer is Any
+
+
+def __dir__() -> list[str]:
+    return sorted(_PLUGINS.ops)

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import Op, op
-from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric, sqrt, where
-from tensorgraph.ops.functions import exp
-from tensorgraph.ops.shape import broadcast_to, permute_dims, reshape
+from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric
+from tensorgraph.ops.shape import broadcast_to, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
 Ints = tuple[int, ...]
+
 Axis = int | Ints | None
+
 Function = Callable[..., Any]
 
 UNDEFINED_FOR_NOTHING = ("max", "min", "argmax", "argmin")
@@ -39,14 +40,14 @@ def reduced(x: Shaped, axes: Any, keepdims: bool) -> Ints:
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
-def _wide(name: str, x: Shaped) -> str:
+def wide(name: str, x: Shaped) -> str:
     """The dtype that holds a sum: the array API's, 64 bits for integers and bools."""
     if is_floating(x.dtype):
         return x.dtype
     return "uint64" if x.dtype.startswith("uint") else "int64"
 
 
-def _reduction(
+def reduction(
     name: str, doc: str, vjp: Function | None, dtype: Function, kernel: Function | None = None
 ) -> Op[...]:
     """An op over any axes, by default the array library's of that name."""
@@ -74,13 +75,13 @@ def _reduction(
     return declared
 
 
-def _spread(g: Tensor, x: Shaped, axis: Ints) -> Tensor:
+def spread(g: Tensor, x: Shaped, axis: Ints) -> Tensor:
     """What was reduced, beside every element that it came from."""
     return broadcast_to(reshape(g, shape=reduced(x, axis, True)), shape=x.shape)
 
 
 def _sum_rule(g: Tensor, x: Shaped, *, axis: Ints) -> Tensor:
-    return _spread(g, x, axis)
+    return spread(g, x, axis)
 
 
 def _extreme_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
@@ -89,55 +90,18 @@ def _extreme_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
     return hit * share
 
 
-def _logsumexp(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
-    if x.size == 0:
-        return xp.sum(x, axis=axis, keepdims=keepdims) - math.inf
-    top = xp.max(x, axis=axis, keepdims=True)
-    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
-    total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
-    none = total == 0  # all were -inf; written so that NaN stays NaN and no log(0) warns
-    out = xp.where(none, xp.full_like(top, -math.inf), xp.log(total + none) + top)
-    return out if keepdims else xp.squeeze(out, axis=axis)
+sum = reduction("sum", "The sum; of integers and bools in 64 bits.", _sum_rule, wide)
+
+max = reduction("max", "The largest; equals share the gradient evenly.", _extreme_rule, numeric)
+
+min = reduction("min", "The smallest; equals share the gradient evenly.", _extreme_rule, numeric)
+
+all = reduction("all", "Whether all are true.", None, boolean)
+
+any = reduction("any", "Whether any is true.", None, boolean)
 
 
-def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
-    finite = where(out == -math.inf, 0.0, out)
-    return _spread(g, x, axis) * exp(x - reshape(finite, shape=reduced(x, axis, True)))
-
-
-def _position(find: str) -> Function:
-    def kernel(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
-        kept = [i for i in range(x.ndim) if i not in axis]
-        rows = xp.transpose(x, (*kept, *axis))
-        flat = rows.reshape(*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :]))
-        return getattr(xp, find)(flat, axis=-1).reshape(reduced(x, axis, keepdims))
-
-    return kernel
-
-
-def _index(name: str, x: Shaped) -> str:
-    numeric(name, x)
-    return "int64"
-
-
-sum = _reduction("sum", "The sum; of integers and bools in 64 bits.", _sum_rule, _wide)
-max = _reduction("max", "The largest; equals share the gradient evenly.", _extreme_rule, numeric)
-min = _reduction("min", "The smallest; equals share the gradient evenly.", _extreme_rule, numeric)
-logsumexp = _reduction(
-    "logsumexp",
-    "``log(sum(exp(x)))`` without overflow; of nothing, -inf.",
-    _logsumexp_rule,
-    floating,
-    _logsumexp,
-)
-all = _reduction("all", "Whether all are true.", None, boolean)
-any = _reduction("any", "Whether any is true.", None, boolean)
-WHERE = "the first of equals, counted in row-major order along the reduced axes."
-argmax = _reduction("argmax", f"Where the largest is: {WHERE}", None, _index, _position("argmax"))
-argmin = _reduction("argmin", f"Where the smallest is: {WHERE}", None, _index, _position("argmin"))
-
-
-def _average(total: Tensor, x: Shaped, correction: float = 0) -> Tensor:
+def average(total: Tensor, x: Shaped, correction: float = 0) -> Tensor:
     count = (x.size / total.size if total.size else 1) - correction
     return total * (1 / count if count > 0 else math.nan)
 
@@ -145,66 +109,4 @@ def _average(total: Tensor, x: Shaped, correction: float = 0) -> Tensor:
 def mean(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over one axis, several, or all; of nothing, NaN."""
     floating("mean", x)
-    return _average(sum(x, axis=axis, keepdims=keepdims), x)
-
-
-def var(x: Tensor, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
-    """The variance: the sum of squared deviations from the mean over ``n - correction``.
-
-    NaN where ``n <= correction``. PyTorch's default is ``correction=1``.
-    """
-    deviation = x - mean(x, axis=axis, keepdims=True)
-    return _average(sum(deviation * deviation, axis=axis, keepdims=keepdims), x, correction)
-
-
-def std(x: Tensor, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
-    """The standard deviation: the square root of ``var``."""
-    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
-
-
-def prod(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The product over one axis, several, or all; of nothing, 1. Integers multiply in 64 bits.
-
-    A tree of multiplications: its gradient divides by nothing, so zeros are no exception.
-    """
-    axes = axes_of("prod", x, axis)
-    kept = [i for i in range(x.ndim) if i not in axes]
-    n = math.prod([x.shape[i] for i in axes])
-    x = x if is_floating(x.dtype) else cast(x, dtype=_wide("prod", x))
-    shape = reduced(x, axes, keepdims)
-    rows = reshape(permute_dims(x, axes=(*axes, *kept)), shape=(n, *[x.shape[i] for i in kept]))
-    if n == 0:
-        return reshape(sum(rows, axis=0) + 1, shape=shape)
-    odd = []
-    while n > 1:
-        if n % 2:
-            odd.append(rows[n - 1])
-        n //= 2
-        rows = rows[:n] * rows[n : 2 * n]
-    out = rows[0]
-    for factor in odd:
-        out = out * factor
-    return reshape(out, shape=shape)
-
-
-@op
-def cumsum(x: Shaped, *, axis: int, reverse: bool = False) -> Spec:
-    """The running sum along ``axis``, from its end where ``reverse``. Integers in 64 bits."""
-    return Spec(x.shape, _wide("cumsum", x))
-
-
-@cumsum.canonical
-def _(x: Shaped, *, axis: int, reverse: bool) -> dict[str, Any]:
-    return {"axis": axes_of("cumsum", x, axis)[0], "reverse": bool(reverse)}
-
-
-@cumsum.kernel
-def _(xp: Any, x: Any, *, axis: int, reverse: bool) -> Any:
-    if reverse:
-        return xp.flip(xp.cumsum(xp.flip(x, axis), axis=axis), axis)
-    return xp.cumsum(x, axis=axis)
-
-
-@cumsum.vjp
-def _(g: Tensor, *, axis: int, reverse: bool) -> Tensor:
-    return cumsum(g, axis=axis, reverse=not reverse)
+    return average(sum(x, axis=axis, keepdims=keepdims), x)

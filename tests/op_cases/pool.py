@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from op_cases.case import Case, distinct, draw
-from tensorgraph.ops.pool import Windows
+from tensorgraph_ops.pool import Windows
 
 
 def each(value, axes):

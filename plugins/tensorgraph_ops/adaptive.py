@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tensorgraph.ops.conv import per_axis
-from tensorgraph.ops.index import take
 from tensorgraph.ops.linalg import matmul
-from tensorgraph.ops.pool import avg_pool, max_pool
 from tensorgraph.ops.reduction import max as largest
 from tensorgraph.ops.reduction import mean
 from tensorgraph.ops.shape import permute_dims
+from tensorgraph_ops.conv import per_axis
+from tensorgraph_ops.index import take
+from tensorgraph_ops.pool import avg_pool, max_pool
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
-from tensorgraph.ops.conv import per_axis
 from tensorgraph.ops.elementwise import floating
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.conv import per_axis
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

@@ -9,8 +9,8 @@ from tensorgraph import config
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, floating, less, less_equal, where
-from tensorgraph.ops.index import argsort
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.index import argsort
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

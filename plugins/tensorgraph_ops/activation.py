@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, clip, floating, unary, where
-from tensorgraph.ops.functions import erf, exp, expm1, log1p, tanh
 from tensorgraph.ops.reduction import axes_of, sum  # noqa: A004  the op
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.functions import erf, exp, expm1, log1p, tanh
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
