@@ -89,8 +89,7 @@ class Plugins:
         offers: list[Offer] = []
         try:
             self.manager.register(plugin, name)
-            self._ask(name, offers)
-            _check_hooks(plugin)
+            self._ask(plugin, offers)
             _check_offers(offers, name)
         except Exception as error:
             if self.manager.has_plugin(name):
@@ -104,26 +103,30 @@ class Plugins:
             notify()
         return [(offer.registry.kind, offer.name) for offer in offers]
 
-    def _ask(self, plugin: str, offers: list[Offer]) -> None:
-        """Call every hook of a plugin, even after one has failed: the names that the others offer
-        can then be explained."""
-        failures: list[Exception] = []
-        for hook, registry in self.registries.items():
-            for impl in getattr(self.manager.hook, hook).get_hookimpls():
-                if impl.plugin_name == plugin:
-                    try:
-                        impl.function(register=_collector(registry, offers))
-                    except Exception as error:
-                        failures.append(error)
-        if failures:
-            raise failures[0]
+    def _ask(self, plugin: object, offers: list[Offer]) -> None:
+        """Call a plugin's hooks, all of them even if one fails: the names that the others offer can
+        then be explained. Pluggy overlooks a misspelt hook and a forgotten decorator."""
+        errors: list[Exception] = []
+        for attribute in dir(plugin):
+            function = getattr(plugin, attribute)
+            options = getattr(function, "tensorgraph_impl", None) if callable(function) else None
+            try:
+                if isinstance(options, dict):
+                    if (hook := options["specname"] or attribute) not in HOOKS:
+                        raise PluginError(f"no hook is named {near_miss(hook, HOOKS)}")
+                    function(register=_collector(self.registries[hook], offers))
+                elif attribute in HOOKS:
+                    raise PluginError(f"{attribute} lacks its decorator, @tensorgraph.hookimpl")
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     def _note(self) -> str:
         """What to tell somebody who asks for a name that nobody registered."""
-        broken = [f"{i.name} ({i.error})" for i in self.infos.values() if i.error is not None]
-        failed = f". Plugins that could not be loaded: {', '.join(broken)}" if broken else ""
-        off = f". Disabled plugins: {', '.join(self.disabled)}" if self.disabled else ""
-        return failed + off
+        broken = ", ".join(i.name for i in self.infos.values() if i.error is not None)
+        failed = f". Not loaded, 'tensorgraph doctor' says why: plugin {broken}" if broken else ""
+        return failed + (f". Disabled: plugin {', '.join(self.disabled)}" if self.disabled else "")
 
     def backend(self, name: str) -> Backend:
         """The backend of that name, made on first use."""
@@ -162,18 +165,6 @@ def _collector(registry: Registry, offers: list[Offer]) -> Any:
         offers.append(Offer(registry, f"{backend}/{op}/{name}", (backend, offered)))
 
     return register
-
-
-def _check_hooks(plugin: object) -> None:
-    """Pluggy takes no notice of a misspelt hook or a forgotten decorator."""
-    for attribute in dir(plugin):
-        function = getattr(plugin, attribute)
-        options = getattr(function, "tensorgraph_impl", None) if callable(function) else None
-        if isinstance(options, dict):
-            if (hook := options["specname"] or attribute) not in HOOKS:
-                raise PluginError(f"no hook is named {near_miss(hook, HOOKS)}")
-        elif attribute in HOOKS:
-            raise PluginError(f"{attribute} lacks its decorator, @tensorgraph.hookimpl")
 
 
 def _check_offers(offers: list[Offer], plugin: str) -> None:

@@ -101,10 +101,7 @@ def register_datasets(register: Register) -> None:
 
 @hookspec
 def register_augmentations(register: Register) -> None:
-    """Offer an augmentation: a factory of ``augment(images, key)``, which returns other images.
-
-    ``key`` is a uint32[4] tensor for random ops: the same key gives the same change.
-    """
+    """Offer an augmentation: a factory of ``augment(images, key)``; equal keys, equal changes."""
 
 
 @hookspec
@@ -114,10 +111,7 @@ def register_models(register: Register) -> None:
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Offer a metric: ``metric(scores, labels)`` returns a number, larger is better.
-
-    ``scores`` are probabilities (n, classes) and ``labels`` integers (n,): NumPy arrays.
-    """
+    """Offer a metric: ``metric(probabilities, labels)`` of NumPy arrays; larger is better."""
 
 
 @hookspec

@@ -23,12 +23,7 @@ class Registry(Mapping[str, Any]):
     ``layers.linear``. ``load`` is called before the first look inside; ``note`` says what else
     to tell somebody who asks for a name that is not here."""
 
-    def __init__(
-        self,
-        kind: str,
-        load: Callable[[], object] = lambda: None,
-        note: Callable[[], str] = lambda: "",
-    ) -> None:
+    def __init__(self, kind: str, load: Callable[[], object], note: Callable[[], str]) -> None:
         self.kind = kind
         self._load = load
         self._note = note

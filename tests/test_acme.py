@@ -20,8 +20,8 @@ snake = tg.activations.snake
 assert tg.activations.plugin_of("snake") == tg.layers.plugin_of("snake") == "acme"
 info = tg.plugins.infos["acme"]
 assert (info.distribution, info.version, info.error) == ("acme-tensorgraph", "1.0", None)
-assert info.registered == (("kernel", "numpy/snake/in_place"), ("layer", "snake"),
-                           ("activation", "snake"))
+assert info.registered == (("activation", "snake"), ("kernel", "numpy/snake/in_place"),
+                           ("layer", "snake"))
 assert "numpy" not in sys.modules, "registering imports no array library"
 
 import numpy as np

@@ -1,0 +1,137 @@
+"""docs/extending.md: a section for every hook, each with a whole plugin that does what it says."""
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+from doc_blocks import blocks
+
+import tensorgraph as tg
+from tensorgraph import hookspecs
+from tensorgraph.discovery import HOOKS, Plugins
+from tensorgraph.testing import gradcheck
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
+BLOCKS = blocks(PAGE, "python")
+
+
+def ops(registry):
+    gradcheck(registry.cube, [np.array([0.5, -2.0])])
+    assert registry.cube(tg.tensor([2.0])).item() == 8
+
+
+def kernels(registry):
+    where, kernel = registry["numpy/square/by_hand"]
+    assert (where, kernel.op, kernel.run(3)) == ("numpy", "square", 9)
+    assert kernel.supports(tg.Spec((1,), "float32"))
+
+
+def backends(registry):
+    with np.errstate():
+        made = registry.checked()
+        assert made.to_host(made.asarray([1], "float32")).dtype == "float32"
+        with pytest.raises(FloatingPointError):
+            made.xp.exp(np.float32(1000))
+
+
+def layers(registry):
+    scale = registry.scale()
+    assert scale(tg.tensor(np.ones((2, 3, 4), "float32"))).shape == (2, 3, 4)
+    assert scale.weight.shape == (3, 1)
+
+
+def activations(registry):
+    assert registry.relu_squared(tg.tensor([-1.0, 3.0])).numpy().tolist() == [0, 9]
+
+
+def losses(registry):
+    loss = registry.log_cosh(tg.tensor([1.0, 5.0]), tg.tensor([1.0, 4.0]))
+    assert loss.item() == pytest.approx(np.log(np.cosh(1)) / 2)
+
+
+def initializers(registry):
+    made = registry.centred(0.5)(tg.Spec((100,), "float64"))
+    assert made.dtype == "float64"
+    assert np.abs(made.numpy()).max() <= 0.5
+
+
+def optimizers(registry):
+    x = tg.tensor([1.0, -1.0], requires_grad=True)
+    optimizer = registry.sign([x], lr=0.25)
+    (x * x).sum().backward()
+    optimizer.step()
+    assert x.numpy().tolist() == [0.75, -0.75]
+
+
+def regularizers(registry):
+    parameters = {
+        "0.weight": tg.tensor([9.0]),
+        "0.bias": tg.tensor([2.0]),
+        "bias": tg.tensor([1.0]),
+    }
+    assert registry.biases(0.5)(parameters).item() == 2.5
+
+
+def schedules(registry):
+    assert [registry.linear(0.5)(epoch, 4) for epoch in (0, 2, 4)] == [1, 0.75, 0.5]
+
+
+def datasets(registry):
+    data = registry.stripes.load(None)
+    assert data.images.shape == (20, 1, 8, 8)
+    assert sorted(i for split in data.splits.values() for i in split) == [*range(20)]
+
+
+def augmentations(registry):
+    key = tg.tensor([1, 2, 3, 4], dtype="uint32")
+    images = tg.tensor(np.zeros((2, 1, 4, 4), "float32"))
+    first, again = (registry.noise()(images, key).numpy() for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert 0.02 < first.std() < 0.1
+
+
+def models(registry):
+    model = registry.pixels(classes=3)
+    assert model.infer_shape(tg.Spec((5, 1, 8, 8), "float32")) == tg.Spec((5, 3), "float32")
+
+
+def metrics(registry):
+    scores = np.array([[0.5, 0.3, 0.2], [0.5, 0.3, 0.2]])
+    assert registry.top2(scores, np.array([1, 2])) == 0.5
+
+
+def callbacks(registry):
+    assert hasattr(registry.bell(), "on_end")
+
+
+def commands(registry):
+    registry.ops()
+
+
+def hook_of(block):
+    (hook,) = [hook for hook in HOOKS if f"def {hook}(" in block.code]
+    return hook
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=hook_of)
+def test_the_plugin_of_each_hook(block, capsys, monkeypatch):
+    monkeypatch.setattr(tg.Op, "declared", dict(tg.Op.declared))
+    space = {"__name__": "extending"}
+    exec(compile(block.code, f"{PAGE}:{block.line}", "exec"), space)
+    hook = hook_of(block)
+    plugins = Plugins()
+    old = np.geterr()
+    assert len(plugins.register(type("Plugin", (), {hook: staticmethod(space[hook])}), "page")) == 1
+    globals()[hook.removeprefix("register_")](plugins.registries[hook])
+    np.seterr(**old)
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_hook_has_a_section(hook):
+    function = getattr(hookspecs, hook)
+    assert function.__doc__
+    heading = f"\n## `{hook}({', '.join(inspect.signature(function).parameters)})`\n"
+    assert heading in PAGE.read_text("utf-8"), f"docs/extending.md has no section on {hook}"
+    assert hook in map(hook_of, BLOCKS), f"docs/extending.md has no example of {hook}"
