@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from tensorgraph_train.finite import first_nonfinite
 
 import tensorgraph as tg
 from tensorgraph.errors import RecordingError
-from tensorgraph.plan import first_nonfinite, record
+from tensorgraph.plan import record
 
 
 def test_a_recording_holds_forward_and_backward_and_reads_like_a_program():

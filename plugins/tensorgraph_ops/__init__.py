@@ -9,6 +9,7 @@ from tensorgraph_ops import (
     activation,
     adaptive,
     conv,
+    elementwise,
     functions,
     index,
     linalg,
@@ -24,6 +25,8 @@ FAMILIES = {
     activation: "elu gelu hardtanh leaky_relu log_softmax relu sigmoid silu softmax softplus",
     adaptive: "adaptive_avg_pool adaptive_max_pool",
     conv: "conv conv_input conv_transpose conv_weight",
+    elementwise: "ceil clip floor isfinite logical_xor maximum minimum reciprocal round rsqrt "
+    "square",
     functions: "acos asin atan cos cosh erf exp expm1 log1p sin sinh tan tanh",
     index: "argsort embedding flip one_hot split take take_along_axis",
     linalg: "einsum norm outer",

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
-from tensorgraph.ops.elementwise import cast, clip, floating, unary, where
+from tensorgraph.ops.elementwise import cast, floating, unary, where
 from tensorgraph.ops.reduction import axes_of, sum  # noqa: A004  the op
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.elementwise import clip
 from tensorgraph_ops.functions import erf, exp, expm1, log1p, tanh
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tensorgraph.ops.elementwise import rsqrt, square, unary
+from tensorgraph.ops.elementwise import unary
+from tensorgraph_ops.elementwise import rsqrt, square
 
 if TYPE_CHECKING:
     from tensorgraph.ops.elementwise import Unary

@@ -88,7 +88,6 @@ def philox(xp: Any, key: Any, blocks: Any, out: Any) -> None:
         even ^= keys[:, i : i + 1]
         even &= 0xFFFFFFFF
         odd, product = product, odd
-    odd &= 0xFFFFFFFF
     out[:, 0::2], out[:, 1::2] = even.T, odd.T
 
 

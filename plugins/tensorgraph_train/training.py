@@ -11,10 +11,10 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, TensorgraphError
-from tensorgraph.plan import first_nonfinite
 from tensorgraph_train import checkpoint, feed, parts, scores
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
+from tensorgraph_train.finite import first_nonfinite
 from tensorgraph_train.runfile import Settings
 
 

@@ -10,14 +10,11 @@ from tensorgraph.discovery import PLUGINS as _PLUGINS
 
 # fmt: off
 from tensorgraph.ops.elementwise import (
-    abs as abs, add as add, cast as cast, ceil as ceil, clip as clip, divide as divide,
-    equal as equal, floor as floor, greater as greater, greater_equal as greater_equal,
-    isfinite as isfinite, less as less, less_equal as less_equal, log as log,
+    abs as abs, add as add, cast as cast, divide as divide, equal as equal, greater as greater,
+    greater_equal as greater_equal, less as less, less_equal as less_equal, log as log,
     logical_and as logical_and, logical_not as logical_not, logical_or as logical_or,
-    logical_xor as logical_xor, maximum as maximum, minimum as minimum, multiply as multiply,
-    negative as negative, not_equal as not_equal, pow as pow, reciprocal as reciprocal,
-    round as round, rsqrt as rsqrt, sign as sign, sqrt as sqrt, square as square,
-    subtract as subtract, where as where,
+    multiply as multiply, negative as negative, not_equal as not_equal, pow as pow, sign as sign,
+    sqrt as sqrt, subtract as subtract, where as where,
 )
 from tensorgraph.ops.index import gather as gather, getitem as getitem, scatter_add as scatter_add
 from tensorgraph.ops.linalg import matmul as matmul

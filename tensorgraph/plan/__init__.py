@@ -1,6 +1,5 @@
-"""Steps as lists of ops: recorded, printed, searched for the first op that went wrong."""
+"""Steps as lists of ops."""
 
-from tensorgraph.plan.finite import Nonfinite, first_nonfinite
 from tensorgraph.plan.record import Recorded, Recording, record
 
-__all__ = ["Nonfinite", "Recorded", "Recording", "first_nonfinite", "record"]
+__all__ = ["Recorded", "Recording", "record"]
