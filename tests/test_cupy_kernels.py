@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorgraph_ops
 from tensorgraph_cupy.kernels import im2col, philox
 
 import tensorgraph as tg
@@ -160,7 +161,8 @@ def test_cuda_sources_compile(source, architecture, tmp_path):
 
 def calls_of_xp():
     """(file, line, name, keywords) of every ``xp.name(…)`` in the portable kernels."""
-    for path in sorted(Path(tg.ops.__file__).parent.glob("*.py")):
+    folders = [Path(package.__file__).parent for package in (tg.ops, tensorgraph_ops)]
+    for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             function = node.func if isinstance(node, ast.Call) else node
             if not isinstance(function, ast.Attribute) or not isinstance(function.value, ast.Name):
