@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from typing import Any, NamedTuple
 
@@ -43,7 +42,7 @@ def run(op: Op[...], inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
             backend = _common_backend(op, inputs)
             break
     specs = tuple([x.spec for x in inputs])
-    key = (op, backend.name, specs, settings.kernels, *params.items())
+    key = (op, backend, specs, settings.kernels, *params.items())
     try:
         call = _calls[key]
     except KeyError:
@@ -91,35 +90,39 @@ def _settle(
 def _lift(op: Op[...], inputs: tuple[Any, ...], settings: config.Settings) -> tuple[Tensor, ...]:
     """A Python number takes the dtype and backend of the tensors it meets."""
     tensors = [x for x in inputs if isinstance(x, Tensor)]
-    like = next((t for t in tensors if t.dtype != "bool"), None)
     backend = tensors[0].backend if tensors else config.get_backend()
-    return tuple([x if isinstance(x, Tensor) else _number(op, x, like, backend) for x in inputs])
+    dtype = next((x.dtype for x in tensors if x.dtype != "bool"), None)
+    lifted = []
+    for x in inputs:
+        if not isinstance(x, Tensor):
+            default = settings.dtype.value
+            # in a dictionary 0.0 is -0.0; their texts differ
+            key = (backend, dtype, default, type(x), x if isinstance(x, int) else repr(x))
+            if key not in _numbers:
+                _numbers[key] = _number(op, x, dtype, backend, default)
+            x = _numbers[key]
+        lifted.append(x)
+    return tuple(lifted)
 
 
-def _number(op: Op[...], value: Any, like: Tensor | None, backend: Backend) -> Tensor:
+def _number(op: Op[...], value: Any, dtype: str | None, backend: Backend, default: str) -> Tensor:
     if isinstance(value, numbers.Number) and hasattr(value, "item"):
         value = value.item()  # a NumPy scalar
-    naturals = {bool: "bool", int: "int64", float: config.current().dtype.value}
-    natural = naturals.get(type(value))
+    natural = {bool: "bool", int: "int64", float: default}.get(type(value))
     if natural is None:
         raise TypeError(
             f"{op.name}: takes tensors and Python numbers, not {type(value).__name__}; "
             "wrap it: tg.tensor(…)"
         )
-    dtype = natural if like is None else like.dtype
+    dtype = dtype or natural
     if kind(natural) > kind(dtype):
         raise DtypeError(
             f"{op.name}: the number {value!r} does not fit {dtype}; cast the tensor first: "
-            f"tg.ops.cast(x, dtype='float32')"
+            "tg.ops.cast(x, dtype='float32')"
         )
-    key = (backend.name, dtype, value, math.copysign(1, value))
-    lifted = _numbers.get(key)
-    if lifted is None:
-        lifted = Tensor(backend.asarray(value, dtype), backend, Spec((), dtype))
-        if len(_numbers) >= CACHE_LIMIT:
-            _numbers.clear()
-        _numbers[key] = lifted
-    return lifted
+    if len(_numbers) >= CACHE_LIMIT:
+        _numbers.clear()
+    return Tensor(backend.asarray(value, dtype), backend, Spec((), dtype))
 
 
 def _common_backend(op: Op[...], inputs: tuple[Tensor, ...]) -> Backend:

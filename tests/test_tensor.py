@@ -97,7 +97,7 @@ def test_operators_are_numpys():
         (lambda: tg.tensor([1]) + 0.5, DtypeError, "add: the number 0.5 does not fit int64; cast"),
         (lambda: tg.tensor([1.0]) + "1", TypeError, "add: takes tensors and Python numbers, not str"),
         (
-            lambda: np.ones(1) * tg.tensor([1.0]),
+            lambda: np.ones(3) * tg.tensor([1.0]),
             TypeError,
             "multiply: takes tensors and Python numbers, not ndarray; wrap it",
         ),
