@@ -96,11 +96,14 @@ def _lift(op: Op[...], inputs: tuple[Any, ...], settings: config.Settings) -> tu
     for x in inputs:
         if not isinstance(x, Tensor):
             default = settings.dtype.value
-            # in a dictionary 0.0 is -0.0; their texts differ
-            key = (backend, dtype, default, type(x), x if isinstance(x, int) else repr(x))
-            if key not in _numbers:
-                _numbers[key] = _number(op, x, dtype, backend, default)
-            x = _numbers[key]
+            plain = type(x) in (bool, int, float)
+            key = (backend, dtype, default, type(x), x or repr(x)) if plain else None  # -0.0 is 0.0
+            found = _numbers.get(key)
+            if found is None:
+                found = _number(op, x, dtype, backend, default)
+                if plain:
+                    _numbers[key] = found
+            x = found
         lifted.append(x)
     return tuple(lifted)
 
