@@ -125,6 +125,18 @@ def test_a_restored_optimizer_goes_on_bit_for_bit(backend, name, dtype):
         np.testing.assert_array_equal(state[key], value, err_msg="later steps wrote into a state")
 
 
+def test_slots_have_memory_of_their_own():
+    class Rests(tg.Optimizer):
+        slots = ("rest",)
+
+        def update(self, p, g, memory, scalars):
+            return p, memory
+
+    optimizer = Rests(parameters(), lr=0.0)
+    take_step(optimizer, 0)
+    assert optimizer.memory[0]["rest"].data.flags.writeable
+
+
 def test_the_state_is_a_snapshot():
     optimizer = tg.optimizers.sgd(parameters(), lr=0.1, momentum=0.9)
     take_step(optimizer, 0)

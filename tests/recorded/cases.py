@@ -48,6 +48,11 @@ LAYERS = {
         lambda nn: nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
         (2, 4, 4, 5),
     ),
+    "conv_transpose2d-dilated": (
+        lambda nn: nn.conv_transpose2d(2, (2, 3), dilation=(3, 2), bias=False),
+        lambda nn: nn.ConvTranspose2d(3, 2, (2, 3), dilation=(3, 2), bias=False),
+        (2, 3, 3, 4),
+    ),
     "max_pool1d": (lambda nn: nn.max_pool1d(3, 2, 1), lambda nn: nn.MaxPool1d(3, 2, 1), (2, 3, 8)),
     "max_pool2d": (
         lambda nn: nn.max_pool2d(3, 2, 1, ceil_mode=True),
