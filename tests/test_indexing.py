@@ -95,6 +95,13 @@ def test_the_gradient_of_repeated_rows_accumulates(backend):
     assert w.grad.numpy().tolist() == [[2, 2], [1, 1], [0, 0], [3, 3]]
 
 
+def test_the_graph_keeps_the_indices_and_not_what_they_pick_from(backend):
+    x = tg.tensor(np.zeros((4, 2)), requires_grad=True)
+    kept = x[[0, 1], None].node.saved
+    assert kept[0] == tg.Spec((4, 2), "float64")
+    assert kept[1].numpy().tolist() == [0, 1]
+
+
 def test_a_slice_copies_nothing_on_numpy():
     x = tg.tensor(np.zeros((100, 100)))
     assert np.shares_memory(x[2:50, ::3].data, x.data)

@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from tensorgraph_ops.random import philox
 
 import tensorgraph as tg
 from tensorgraph.errors import DtypeError, ShapeError
-from tensorgraph_ops.random import philox
 
 N = 40_000
 
