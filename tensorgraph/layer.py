@@ -57,6 +57,13 @@ class State(Tensor):
         self.data, self.backend, self.spec = value.data, value.backend, value.spec
         self.built, self.grad = True, None
 
+    def __deepcopy__(self, memo: Any) -> Self:
+        twin = type(self)(self.initializer)
+        if self.built:
+            twin._adopt(self)
+        twin.requires_grad = self.requires_grad
+        return twin
+
     def __getattr__(self, name: str) -> Any:
         if name in ("data", "backend", "spec"):
             raise ConfigError(f"this {type(self).__name__.lower()} {UNBUILT}")

@@ -6,7 +6,7 @@ from recorded.cases import LAYERS, MODES, load
 
 import tensorgraph as tg
 from tensorgraph.discovery import Plugins
-from tensorgraph.errors import ConfigError, ShapeError
+from tensorgraph.errors import ShapeError
 
 try:
     import torch
@@ -172,18 +172,6 @@ def test_a_first_call_that_fails_leaves_nothing_half_built():
     np.testing.assert_array_equal(known.weight.numpy(), weight, "built before, and so kept")
 
 
-def test_parameters_exist_before_data_and_say_what_is_missing():
-    model = nn.sequential(nn.linear(3), nn.linear(2))
-    optimizer = tg.optimizers.sgd(model.parameters(), lr=0.1)
-    assert list(model.named_parameters()) == ["0.weight", "0.bias", "1.weight", "1.bias"]
-    with pytest.raises(ConfigError, match=r"this parameter has no shape yet: call the model once"):
-        model[0].weight.shape  # noqa: B018
-    with pytest.raises(ConfigError, match=r"state: 0.weight has no shape yet: call the model"):
-        model.state()
-    model(tg.tensor([[1.0, 2.0]])).sum().backward()
-    optimizer.step()
-
-
 def test_parameters_are_made_where_the_input_is_and_of_its_dtype(backend):
     layer = nn.linear(2)
     x = tg.tensor(np.ones((1, 3)))
@@ -192,56 +180,10 @@ def test_parameters_are_made_where_the_input_is_and_of_its_dtype(backend):
     assert layer.weight.backend is backend and layer.weight.dtype == "float64"
 
 
-def test_shared_layers_have_one_state_under_the_first_of_their_names():
-    shared = nn.linear(3)
-    model = nn.sequential(shared, shared, nn.linear(3))
-    x = tg.tensor(np.ones((1, 3), "float32"))
-    model(x).sum().backward()
-    assert list(model.state()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
-    assert len(model.parameters()) == 4
-    twice = {
-        f"{i}.{k}": np.full(v.shape, i == 2, "float32")
-        for i in range(3)
-        for k, v in shared.state().items()
-    }  # PyTorch names a shared one under each path
-    model.load_state(twice)
-    assert model(x).numpy().tolist() == [[1.0, 1.0, 1.0]]
-
-
-def test_freezing():
-    model = nn.sequential(nn.linear(3), nn.linear(2))
-    model[0].freeze()
-    assert [p.requires_grad for p in model.parameters()] == [False, False, True, True]
-    model(tg.tensor([[1.0, 2.0]])).sum().backward()
-    assert model[0].weight.grad is None and model[1].weight.grad is not None
-    model.unfreeze()
-    assert all(p.requires_grad for p in model.parameters())
-    model(tg.tensor([[1.0, 2.0]])).sum().backward()
-    assert model[0].weight.grad is not None
-
-
-def test_loading_a_state_changes_nothing_unless_all_of_it_fits():
-    model = nn.sequential(nn.linear(3), nn.linear(2))
-    model(tg.tensor([[1.0, 2.0]]))
-    before = {k: v.numpy() for k, v in model.state().items()}
-    with pytest.raises(ConfigError, match=r"missing: 1.weight; not in this model: 1.wieght; stri"):
-        model.load_state({**{k: v for k, v in before.items() if k != "1.weight"}, "1.wieght": 0})
-    wrong = {"0.weight": np.zeros((3, 2)), "1.bias": np.zeros(7)}
-    with pytest.raises(
-        ShapeError, match=r"load_state: 1.bias is float32\[2\] here, float32\[7\] in t"
-    ):
-        model.load_state(wrong, strict=False)
-    assert all((before[k] == v.numpy()).all() for k, v in model.state().items())
-    model.load_state({"1.bias": np.array([5, 6])}, strict=False)
-    assert model[1].bias.numpy().tolist() == [5, 6] and model[1].bias.dtype == "float32"
-
-
-def test_a_value_loaded_before_the_first_input_must_fit_it():
-    layer = nn.linear(3)
-    layer.load_state({"weight": np.ones((3, 4), "float32"), "bias": np.zeros(3, "float32")})
-    with pytest.raises(ShapeError, match=r"float32\[3,4\] was loaded, and an input of this shape"):
-        layer(tg.tensor(np.ones((1, 5), "float32")))
-    assert layer(tg.tensor(np.ones((1, 4), "float32"))).numpy().tolist() == [[4.0, 4.0, 4.0]]
+def test_a_slice_of_a_model_shares_its_layers():
+    model = nn.sequential(nn.linear(3), tg.activations.relu, nn.linear(2))
+    head = model[:2]
+    assert len(head) == 2 and head[0] is model[0] and head[-1] is tg.activations.relu
 
 
 class Snake(tg.Layer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tensorgraph import Layer, Tensor
 from tensorgraph.errors import ConfigError, ShapeError
@@ -27,7 +28,8 @@ class Sequential(Layer):
     """Its stages one after the other; each is a layer or any function of a tensor.
 
     The stages are the attributes ``"0"``, ``"1"``, …, so that parameters are named as in PyTorch;
-    ``model[2]`` and ``for stage in model`` give them back.
+    ``model[2]`` and ``for stage in model`` give them back, ``model[:2]`` a model of the first two
+    that shares their parameters.
     """
 
     def __init__(self, *stages: Stage) -> None:
@@ -39,12 +41,12 @@ class Sequential(Layer):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, i: int) -> Stage:
-        stage: Stage = vars(self)[str(range(self.length)[i])]
-        return stage
+    def __getitem__(self, i: int | slice) -> Any:
+        stages = [vars(self)[str(n)] for n in range(self.length)]
+        return Sequential(*stages[i]) if isinstance(i, slice) else stages[i]
 
     def __iter__(self) -> Iterator[Stage]:
-        return (self[i] for i in range(self.length))
+        return (vars(self)[str(n)] for n in range(self.length))
 
     def forward(self, x: Tensor) -> Tensor:
         for stage in self:
