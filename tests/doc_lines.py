@@ -1,7 +1,8 @@
 """Links from the pages to lines of code: found again by name, so that they never go stale.
 
-A link reads ``[`name`, file.py:10-20](../path/to/file.py#L10-L20)``; ``name`` is a function, class, method
-(``Class.method``) or variable of that file. ``python tests/doc_lines.py PAGE.md`` renews the lines.
+A link reads ``[`name`, file.py:10-20](../path/to/file.py#L10-L20)``; ``name`` is a function, class,
+method (``Class.method``) or variable of that file. ``python tests/doc_lines.py PAGE.md`` renews
+the lines.
 """
 
 from __future__ import annotations

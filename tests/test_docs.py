@@ -36,8 +36,8 @@ def test_the_course_links_to_the_lines_as_they_are():
 
 
 CONCEPTS = """image as a matrix, neuron, sigmoid, loss, gradient descent, chain rule,
-multilayer network, hyperparameters, vanishing gradient, overfitting, dropout, L1 and L2, Adam, convolution and filters,
-feature maps, pooling, classification head"""
+multilayer network, hyperparameters, vanishing gradient, overfitting, dropout, L1 and L2, Adam,
+convolution and filters, feature maps, pooling, classification head"""
 
 
 @pytest.mark.parametrize("concept", [c.strip() for c in CONCEPTS.replace("\n", " ").split(",")])
