@@ -1,6 +1,6 @@
 """Draw the README's picture: one digit on its way through a trained network, to its prediction.
 
-``tensorgraph train --out runs/digits && python docs/picture.py runs/digits docs/from-image-to-prediction.png``
+``python docs/picture.py RUN PICTURE.png``, where RUN is what ``tensorgraph train --out RUN`` wrote.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ from safetensors.numpy import load_file
 import tensorgraph as tg
 
 
-def stages(model: tg.Layer, x: tg.Tensor) -> dict[str, Any]:
-    """The output of every layer, by its path."""
-    outputs = {}
+def activations_and_pools(model: tg.Layer, x: tg.Tensor) -> list[Any]:
+    """The feature maps after each ReLU and each pooling, in order."""
+    found = []
     for path, stage in vars(model).items():
         if path.isdigit():
             x = stage(x)
-            outputs[path] = x.numpy()[0]
-    return outputs
+            if stage is tg.activations.relu or isinstance(stage, tg.layers.max_pool2d):
+                found.append(x.numpy()[0])
+    return found
 
 
 def grid(maps: Any, columns: int) -> Any:
-    """Feature maps (C, H, W) side by side in one picture, each from its own dark to its own light."""
+    """Feature maps (C, H, W) side by side, each from its own dark to its own light."""
     low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
     maps = (maps - low) / np.where(high > low, high - low, 1)
     maps = np.kron(maps, np.ones((1, 8 // maps.shape[1], 8 // maps.shape[2])))  # all drawn as large
@@ -47,28 +48,27 @@ def main(folder: str, target: str) -> None:
     certainty = tg.ops.softmax(model.eval()(tg.tensor(images))).numpy()
     index = int(np.abs(certainty.max(axis=1) - 0.75).argmin())  # one that is not quite certain
     probabilities, truth = certainty[index], digits.labels[digits.splits["test"][index]]
-    found = stages(model, tg.tensor(images[[index]]))
+    first, pooled, second, *_ = activations_and_pools(model, tg.tensor(images[[index]]))
 
     figure, axes = plt.subplots(
-        1, 5, figsize=(13, 2.6), width_ratios=(1, 1.9, 1.9, 1.9, 1.4), layout="constrained"
+        1, 5, figsize=(16, 2.4), width_ratios=(1, 2, 2, 4, 1.6), layout="constrained"
     )
     panels = [
         ("image\n8 x 8", unseen[index, 0], "gray"),
-        ("32 filters, ReLU\n32 x 8 x 8", grid(found["2"], 8), "magma"),
-        ("max pooling\n32 x 4 x 4", grid(found["3"], 8), "magma"),
-        ("64 filters, ReLU\n64 x 4 x 4", grid(found["6"], 11), "magma"),
+        (f"{len(first)} filters, ReLU\n{len(first)} x 8 x 8", grid(first, 8), "magma"),
+        (f"max pooling\n{len(pooled)} x 4 x 4", grid(pooled, 8), "magma"),
+        (f"{len(second)} filters, ReLU\n{len(second)} x 4 x 4", grid(second, 16), "magma"),
     ]
     for axis, (title, picture, colours) in zip(axes, panels):
         axis.imshow(picture, cmap=colours)
         axis.set_title(title, fontsize=10)
         axis.axis("off")
-    axes[-1].barh(
-        range(10), probabilities, color=["#c33" if i == truth else "#999" for i in range(10)]
-    )
+    colours = ["#c33" if i == truth else "#999" for i in range(10)]
+    axes[-1].barh(range(10), probabilities, color=colours)
     axes[-1].set_yticks(range(10))
     axes[-1].invert_yaxis()
     axes[-1].set_xlim(0, 1)
-    axes[-1].set_title(f"softmax\nprobability of each digit (it is a {truth})", fontsize=10)
+    axes[-1].set_title(f"softmax: the probability\nof each digit (it is a {truth})", fontsize=10)
     axes[-1].spines[["top", "right"]].set_visible(False)
     figure.savefig(target, dpi=110)
 

@@ -54,7 +54,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
     import numpy as np
     from safetensors.numpy import save
 
-    arrays = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+    arrays = {name: np.asarray(x, order="C") for name, x in tensors.items()}
     write(path, save(arrays, {METADATA: json.dumps(metadata, sort_keys=True)}))
 
 
