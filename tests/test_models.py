@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from tensorgraph_train import storage
 from tensorgraph_vision.resnet import BasicBlock, Bottleneck, ResNet
 
 import tensorgraph as tg
@@ -107,6 +108,16 @@ def test_simple_cnn_is_pytorchs():
         nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.5), nn.Linear(1600, 10),
     ), (1, 28, 28), classes=10)  # fmt: skip
+
+
+@peers
+@pytest.mark.parametrize("training", [False, True])
+def test_small_cnn_is_pytorchs(training):
+    compare("small_cnn", nn.Sequential(
+        nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Dropout(0.0), nn.Linear(256, 10),
+    ), (1, 8, 8), training=training, classes=10, dropout=0.0)  # fmt: skip
 
 
 @peers
@@ -218,6 +229,18 @@ def test_the_smallest_images(name, side):
     built(name, (1, side, side), classes=10)
     with pytest.raises(ShapeError):
         built(name, (1, side - 1, side - 1), classes=10)
+
+
+@pytest.mark.parametrize("name", sorted(tg.models))
+def test_every_model_comes_back_from_its_file(name, tmp_path):
+    """Shapes too: the count of batches that batch norm has seen is a scalar."""
+    model = built(name, (3, 32, 32), classes=2)
+    path = tmp_path / "model.safetensors"
+    storage.save_tensors(path, {k: x.numpy() for k, x in model.state().items()}, {})
+    twin = tg.models[name](classes=2)
+    twin.load_state(storage.load_tensors(path)[0])
+    x = tg.tensor(np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32))
+    np.testing.assert_array_equal(twin.eval()(x).numpy(), model.eval()(x).numpy())
 
 
 def test_options_that_cannot_be():

@@ -77,13 +77,14 @@ def simple_cnn(classes: int = 10, *, dropout: float = 0.5) -> tg.Layer:
 def small_cnn(
     classes: int = 10, *, filters: Sequence[int] = (32, 64), dropout: float = 0.25
 ) -> tg.Layer:
-    """Padded 3x3 convolutions, each with ReLU and pooling, then the classes: fits images of 4x4
-    and more, such as the 8x8 digits."""
+    """Padded 3x3 convolutions, each with batch norm, ReLU and pooling, then the classes: fits
+    images of 4x4 and more, such as the 8x8 digits."""
     layers = tg.layers
     stages = []
     for count in filters:
         stages += [
             layers.conv2d(count, 3, padding=1),
+            layers.batch_norm2d(),
             tg.activations.relu,
             layers.max_pool2d(2),
         ]
