@@ -80,12 +80,13 @@ def _imported(kernel: Kernel) -> Callable[..., Any]:
         return kernel.run
     module, _, function = kernel.run.partition(":")
     try:
-        return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
+        run: Callable[..., Any] = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError, ValueError) as error:
         raise PluginError(
             f"op {kernel.op!r}: its kernel {kernel.name!r} cannot be imported from "
             f"{kernel.run!r}: {error}; pin another: tg.use(kernels={{{kernel.op!r}: 'portable'}})"
         ) from error
+    return run
 
 
 def select_kernel(

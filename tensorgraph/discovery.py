@@ -56,8 +56,8 @@ class Plugins:
         self._backends: dict[str, Backend] = {}
         self._load = load
         self._loaded = load is None
-        self.fatal = ""  # why a bad plugin was not isolated
         self._loading = threading.RLock()
+        self.fatal = ""  # why a bad plugin was not isolated
 
     def load(self) -> None:
         """Load the installed plugins, once. A plugin that looks into a registry meanwhile sees
@@ -73,10 +73,10 @@ class Plugins:
                 raise PluginError(self.fatal)
 
     def __getattr__(self, name: str) -> Registry:
-        try:
-            return self.__dict__["registries"][f"register_{name}"]  # type: ignore[no-any-return]
-        except KeyError:
-            raise AttributeError(name) from None
+        registries: dict[str, Registry] = self.__dict__.get("registries", {})
+        if f"register_{name}" not in registries:
+            raise AttributeError(name)
+        return registries[f"register_{name}"]
 
     def register(self, plugin: object, name: str) -> list[tuple[str, str]]:
         """Register a plugin, a module or another object with hooks; if any of it fails, none stays.
