@@ -2,9 +2,9 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -126,15 +126,14 @@ def process(*arguments, **environment):
 
 
 def test_help_is_fast_and_lists_the_commands():
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        found = process("--help")
-        seconds.append(time.perf_counter() - start)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = process("--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert found.returncode == 0
     for name in ("train", "evaluate", "predict", "plugins", "doctor"):
         assert f"  {name} " in found.stdout
-    assert min(seconds) < 1.0, "0.3 s on two idle cores"
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert spent < 0.5, "seconds of a processor: the clock would measure its neighbours"
 
 
 def test_help_imports_no_array_library():

@@ -75,8 +75,8 @@ def test_defaults_are_used_for_an_empty_file():
 
 
 def test_an_option_alone_is_one_of_the_default():
-    found = parsed("", "train.optimizer.lr=0.5", "model.width=4")
-    assert found.train.optimizer == Named("adam", {"lr": 0.5})
+    found = parsed("", "train.optimizer.eps=0.5", "model.width=4")
+    assert found.train.optimizer == Named("adam", {"lr": 2e-3, "eps": 0.5})
     assert found.model == Named(Settings().model.name, {"width": 4})
 
 
@@ -98,7 +98,7 @@ def test_quotes_may_be_left_out():
         ("[train]\nclip_norm = nan", "train.clip_norm = nan; it takes a number above 0"),
         ("[train]\noptimizer = 3", "train.optimizer = 3; it takes a name, or a table"),
         ("[train]\ncallbacks = 'x'", "train.callbacks = 'x'; it takes a list of names"),
-        ("[train]\nschedule = {start = 1}", "it takes a name, or a table with a name"),
+        ("[train]\nregularizer = {strength = 1}", "it takes a name, or a table with a name"),
         ("[data]\nval = 1.0", "data.val = 1.0; it takes a number from 0 up to, but not, 1"),
         ("[data]\nchannels = 2", "data.channels = 2; it takes 1 (grey) or 3 (colour)"),
         ("[data]\nresize = [8]", "data.resize = [8]; it takes [height, width]"),

@@ -102,8 +102,9 @@ def test_run_toml_trains_the_same_again():
 
 
 def test_the_best_epoch_is_kept_as_a_copy():
-    best = trained("--set", "train.metric=doubt", "--epochs", "4")
-    after_one = trained("--epochs", "1", out="one")
+    steady = ("--set", "train.schedule=constant")
+    best = trained("--set", "train.metric=doubt", "--epochs", "4", *steady)
+    after_one = trained("--epochs", "1", *steady, out="one")
     values = [row["val_doubt"] for row in history()]
     assert values == sorted(values, reverse=True), "the first epoch is the best"
     for name, value in after_one.items():
@@ -123,6 +124,18 @@ def test_early_stopping(capsys):
     trained("--set", "train.metric=doubt", "--set", "train.patience=3", "--epochs", "50")
     assert len(history()) == 4
     assert "epoch 1, the best by doubt (early stopping)" in capsys.readouterr().out
+
+
+def test_early_stopping_without_validation(capsys):
+    trained("--set", "data.val=0", "--set", "train.patience=3", status=2)
+    error = capsys.readouterr().err
+    assert "train.patience: without validation images nothing says when to stop" in error
+
+
+def test_without_validation_the_last_epoch_is_kept():
+    trained("--set", "data.val=0")
+    assert "val_loss" not in history()[0]
+    assert json.loads(Path("out/evaluation.json").read_text())["n"] == 359
 
 
 def test_schedule_goes_by_fractions_of_an_epoch():
@@ -148,7 +161,7 @@ def test_a_loss_that_is_nan_names_the_op_and_its_layer(capsys):
     assert "the loss is nan in epoch 1, batch 1 of 20, and the run is stopped" in error
     assert "op 'log' in layer '(model)' (Explodes) gave NaN or infinity" in error
     assert "its inputs were finite" in error
-    assert "Lower train.optimizer.lr (it is 0.001) or set train.clip_norm" in error
+    assert "Lower train.optimizer.lr (it is 0.002) or set train.clip_norm" in error
 
 
 def test_weights_spoilt_by_an_update_are_named(capsys):

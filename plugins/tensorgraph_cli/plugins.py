@@ -6,6 +6,7 @@ import sys
 from collections import defaultdict
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import tensorgraph as tg
@@ -27,7 +28,9 @@ def plugins() -> None:
         table.add_column(name, header_style="dim", overflow="fold")
     for info in tg.plugins.infos.values():
         origin = info.module if info.built_in else _origin(info)
-        what = f"[red]broken:[/] {describe(info.error)}" if info.error else _registered(info)
+        what = (
+            f"[red]broken:[/] {escape(describe(info.error))}" if info.error else _registered(info)
+        )
         table.add_row(info.name, info.version, origin, what)
     console().print(table)
 

@@ -41,6 +41,7 @@ class Lines:
         self.task: Any = None
         self.start = 0.0
         self.seen = 0
+        self.metric = ""  # of the last epoch
 
     def on_start(self, run: Any) -> None:
         self.start = time.perf_counter()
@@ -62,7 +63,7 @@ class Lines:
         from rich import progress
 
         self.bar = progress.Progress(
-            progress.TextColumn("{task.fields[at]:>9}  {task.fields[loss]}"),
+            progress.TextColumn("{task.fields[at]:>9}  {task.fields[figures]}"),
             progress.BarColumn(None),
             progress.TextColumn("{task.fields[speed]:,.0f} images/s"),
             progress.TimeRemainingColumn(compact=True),
@@ -71,7 +72,7 @@ class Lines:
         done = run.progress.epoch * run.batches + run.progress.batch
         total = run.settings.train.epochs * run.batches
         self.task = self.bar.add_task(
-            "", total=total, completed=done, at=_at(run), loss="", speed=0.0
+            "", total=total, completed=done, at=_at(run), figures="", speed=0.0
         )
         self.bar.start()
 
@@ -84,7 +85,7 @@ class Lines:
             self.task,
             completed=progress.epoch * run.batches + progress.batch,
             at=_at(run),
-            loss=f"loss {progress.loss_sum / progress.seen:.4f}",
+            figures=self.metric + f"loss {progress.loss_sum / progress.seen:.4f}",
             speed=self.seen / (time.perf_counter() - self.start),
         )
 
@@ -92,6 +93,8 @@ class Lines:
         names = ["loss", *self._figures(run)]
         figures = "".join(f"{record[name]:>{_width(name)}.4f}" for name in names)
         at = f"{record['epoch']}/{run.settings.train.epochs}"
+        if len(names) > 2:
+            self.metric = f"{names[-1].removeprefix('val_')} {record[names[-1]]:.4f}  "
         line = f"{at:>9}{figures}{record['images_per_second']:>11,.0f}{record['seconds']:>7.1f} s"
         if run.progress.best_epoch == record["epoch"]:
             line += "  best"

@@ -69,7 +69,8 @@ def train(
         settings = _asked(run, given)
         if out is not None:
             prepare.check_folder(out, False)
-    _train(prepare.named(settings), backend, out, resume, str(run or "the run file"))
+    origin = out / prepare.RUN_FILE if resume and out else run or Path("--set")
+    _train(prepare.named(settings), backend, out, resume, str(origin))
 
 
 def _train(
@@ -123,7 +124,7 @@ def _given(flags: dict[str, Any], assignments: list[str]) -> list[tuple[str, Any
 def _asked(run: Path | None, given: list[tuple[str, Any, str]]) -> Settings:
     """What the run file and the command line say together."""
     table = runfile.read(run) if run is not None else {}
-    if run is None and not any(key.startswith("data.") for key, _, _ in given):
+    if run is None and not any(key in ("data.name", "data.path") for key, _, _ in given):
         table = {"data": {"name": DIGITS}}
     return _changed(table, given, run or Path("the defaults"))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 import tensorgraph as tg
@@ -37,17 +38,17 @@ def before(run: Run, backend: Choice) -> None:
     sizes = ", ".join(f"{name} {len(part):,}" for name, part in dataset.splits.items())
     facts = _table("", "")
     facts.show_header = False
-    facts.add_row("output", str(run.folder))
-    facts.add_row("data", f"{dataset.name}: {len(dataset.labels):,} images of {shape}")
-    facts.add_row("classes", f"{len(dataset.classes)}: {_shortened(dataset.classes)}")
+    facts.add_row("output", escape(str(run.folder)))
+    facts.add_row("data", f"{escape(dataset.name)}: {len(dataset.labels):,} images of {shape}")
+    facts.add_row("classes", escape(f"{len(dataset.classes)}: {_shortened(dataset.classes)}"))
     facts.add_row("splits", sizes)
     name = tg.config.get_backend().name
     asked = "" if backend.value == name else f"{backend.value}, "
-    facts.add_row("backend", f"{name} ({asked}chosen by {backend.origin})")
+    facts.add_row("backend", escape(f"{name} ({asked}chosen by {backend.origin})"))
     facts.add_row("training", _training(run))
     out.print(facts)
     for note in dataset.notes:
-        out.print(f"[yellow]note[/]  {note}")
+        out.print(f"[yellow]note[/]  {escape(note)}")
     out.print()
     summary = run.model.summary(run.feed.spec)
     table = _table(
@@ -69,8 +70,7 @@ def _training(run: Run) -> str:
     train = run.settings.train
     parts = [
         f"{train.epochs} epochs in batches of {train.batch_size}",
-        f"{train.optimizer.name} with lr {run.lr:g}",
-        *([train.schedule.name] if train.schedule else []),
+        f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
     ]
@@ -92,13 +92,13 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print(f"trained for {run.seconds:.1f} s")
     out.print()
     evaluation(found, run.feed.dataset.name)
-    out.print(f"\nwritten to {run.folder}", soft_wrap=True)
+    out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
 
 
 def evaluation(found: Mapping[str, Any], name: str) -> None:
     """The figures with their intervals, then who was taken for whom."""
     out = console()
-    title = f"{name}, {found['split']}: {found['n']:,} images"
+    title = f"{escape(name)}, {found['split']}: {found['n']:,} images"
     table = _table("", "value", "95 % interval", numbers=2, title=title)
     for metric, row in found["metrics"].items():
         if row["value"] is None:
@@ -106,7 +106,7 @@ def evaluation(found: Mapping[str, Any], name: str) -> None:
         else:
             table.add_row(metric, f"{row['value']:.4f}", f"{row['low']:.4f} … {row['high']:.4f}")
     out.print(table)
-    classes = found["classes"]
+    classes = [escape(name) for name in found["classes"]]
     if len(classes) > SHOWN:
         return
     matrix = _table("is \\ taken for", *classes, numbers=len(classes))
@@ -120,5 +120,5 @@ def evaluation(found: Mapping[str, Any], name: str) -> None:
 def predictions(found: Sequence[Mapping[str, Any]]) -> None:
     table = _table("image", "class", "probability", numbers=1)
     for row in found:
-        table.add_row(row["image"], row["class"], f"{row['probability']:.4f}")
+        table.add_row(escape(row["image"]), escape(row["class"]), f"{row['probability']:.4f}")
     console().print(table)

@@ -26,8 +26,6 @@ def named(settings: Settings) -> Settings:
         tg.metrics[train.metric]
     if settings.data.name is not None and settings.data.path is None:
         tg.datasets[settings.data.name]
-    if train.patience is not None and not settings.data.val:
-        raise ConfigError("train.patience needs validation images, and data.val is 0")
     resolve = parts.resolve
     changes: dict[str, Any] = {
         "loss": resolve(tg.losses, "train.loss", train.loss, first=2),
@@ -38,10 +36,9 @@ def named(settings: Settings) -> Settings:
             first=1,
             reserved="clip_norm clip_value",
         ),
+        "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }
-    if train.schedule is not None:
-        changes["schedule"] = resolve(tg.schedules, "train.schedule", train.schedule)
     if train.regularizer is not None:
         changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)
     model = resolve(tg.models, "model", settings.model, reserved="classes")

@@ -141,8 +141,8 @@ class Train:
     backend: str | None = _key(None, "the name of a backend, or auto", _text)
     dtype: str | None = _key(None, '"float32" or "float64"', _text)
     loss: Named = field(default=Named("cross_entropy"), metadata=NAMED)
-    optimizer: Named = field(default=Named("adam"), metadata=NAMED)
-    schedule: Named | None = field(default=None, metadata=NAMED)
+    optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)
+    schedule: Named = field(default=Named("cosine"), metadata=NAMED)
     regularizer: Named | None = field(default=None, metadata=NAMED)
     clip_norm: float | None = _number(None, 0, math.inf, POSITIVE, True)
     clip_value: float | None = _number(None, 0, math.inf, POSITIVE, True)
@@ -245,7 +245,7 @@ def _section(name: str, table: Any, origins: Mapping[str, str], origin: str) -> 
 def _with_name(value: Any, default: Any) -> Any:
     """``train.optimizer.lr = 0.1`` alone means: of the default optimizer."""
     if isinstance(default, Named) and isinstance(value, dict) and "name" not in value:
-        return {"name": default.name, **value}
+        return {**default.table(), **value}
     return value
 
 

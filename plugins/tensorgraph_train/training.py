@@ -50,9 +50,7 @@ class Run:
             clip_value=train.clip_value,
         )
         self.lr = self.optimizer.lr
-        self.schedule: Any = None
-        if train.schedule is not None:
-            self.schedule = parts.make(tg.schedules, "train.schedule", train.schedule)
+        self.schedule = parts.make(tg.schedules, "train.schedule", train.schedule)
         self.penalty: Any = None
         if train.regularizer is not None:
             self.penalty = parts.make(tg.regularizers, "train.regularizer", train.regularizer)
@@ -82,7 +80,13 @@ class Run:
 
     def _check_metric(self) -> None:
         """A metric that is not defined on these labels would choose no epoch; say so before."""
-        name, labels = self.settings.train.metric, self.feed.dataset.labels[self.val_indices]
+        train, labels = self.settings.train, self.feed.dataset.labels[self.val_indices]
+        if train.patience is not None and not len(labels):
+            raise ConfigError(
+                "train.patience: without validation images nothing says when to stop; leave it "
+                "out, or set data.val above 0"
+            )
+        name = train.metric
         if name == "loss" or not len(labels):
             return
         classes = len(self.feed.dataset.classes)
@@ -158,9 +162,8 @@ class Run:
 
     def _batch(self, batch: Any) -> None:
         progress = self.progress
-        if self.schedule is not None:
-            passed = progress.epoch + progress.batch / self.batches
-            self.optimizer.lr = self.lr * self.schedule(passed, self.settings.train.epochs)
+        passed = progress.epoch + progress.batch / self.batches
+        self.optimizer.lr = self.lr * self.schedule(passed, self.settings.train.epochs)
         x, y = self.feed.images(batch), self.feed.labels(batch)
         random = tg.config.random_state()
 
