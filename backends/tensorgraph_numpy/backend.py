@@ -9,12 +9,16 @@ import numpy
 
 from tensorgraph import Kernel
 from tensorgraph_numpy.kernels import KERNELS
+from tensorgraph_numpy.memory import keep_freed_memory
 
 
 class NumpyBackend:
     name = "numpy"
     xp = numpy
     kernels: Sequence[Kernel] = KERNELS
+
+    def __init__(self) -> None:
+        keep_freed_memory()
 
     def asarray(self, data: Any, dtype: str | None) -> Any:
         if hasattr(data, "__dlpack__") and not isinstance(data, numpy.ndarray | numpy.generic):

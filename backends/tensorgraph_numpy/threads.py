@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-import numpy
 from threadpoolctl import ThreadpoolController
 
 from tensorgraph.errors import ConfigError
@@ -151,21 +150,3 @@ def shards(n: int, seconds: float) -> list[range]:
 
 
 WORTH_SHARING = 150e-6  # handing a task to another thread and back takes 15 to 70 us
-
-_scratch = threading.local()
-
-
-def scratch(shape: tuple[int, ...], dtype: Any) -> Any:
-    """Memory of this thread, to be used until the next call: never return it from a kernel.
-
-    A fresh array of some megabytes costs a page fault for each 4 KiB.
-    """
-    count = 1
-    for n in shape:
-        count *= n
-    buffers = _scratch.__dict__
-    kept = buffers.get(dtype)
-    if kept is None or kept.size < count:
-        kept = numpy.empty(count, dtype)
-        buffers[dtype] = kept
-    return kept[:count].reshape(shape)

@@ -1,5 +1,5 @@
 """The kernels that NumPy runs better than the portable ones: a module per family of ops."""
 
-from tensorgraph_numpy.kernels import conv, pool
+from tensorgraph_numpy.kernels import conv, linalg, pool
 
-KERNELS = (*conv.KERNELS, *pool.KERNELS)
+KERNELS = (*conv.KERNELS, *linalg.KERNELS, *pool.KERNELS)

@@ -1,0 +1,265 @@
+"""The NumPy backend's own kernels against the portable ones, and the threads they share."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tensorgraph_numpy import threads
+from tensorgraph_numpy.kernels import KERNELS, linalg
+from tensorgraph_numpy.layout import from_memory, padded, to_memory
+from tensorgraph_ops.pool import Windows
+from threadpoolctl import threadpool_info
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, ShapeError
+
+examples = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
+dtypes = st.sampled_from(["float32", "float64"])
+workers = st.sampled_from([1, 2, 3])
+
+
+@pytest.fixture(autouse=True)
+def share_everything(monkeypatch):
+    """Even the smallest work is shared, so that small shapes test the shards."""
+    monkeypatch.setattr(threads, "WORTH_SHARING", 0.0)
+
+
+def own(name):
+    return next(k for k in KERNELS if k.op == name).run
+
+
+def both(name, *arrays, threads_used, **parameters):
+    """The NumPy kernel's result and the portable one's, which may not have changed their inputs."""
+    before = [x.copy() for x in arrays]
+    with threads.use_threads(threads_used):
+        got = own(name)(*arrays, **parameters)
+    for x, y in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(x, y)
+    want = getattr(tg.ops, name).portable(np, *arrays, **parameters)
+    assert got.dtype == want.dtype
+    tolerance = 2e-4 if got.dtype == "float32" else 1e-11
+    np.testing.assert_allclose(got, want, rtol=tolerance, atol=tolerance)
+
+
+def numbers(shape, dtype, seed, layout):
+    """Random numbers, in the order (C, …, N) in memory, in that of their shape, or strided."""
+    x = np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+    if layout == "batch innermost":
+        return from_memory(to_memory(x))
+    if layout == "strided":
+        wide = np.zeros([2 * n for n in shape], dtype)
+        wide[tuple(slice(None, None, 2) for _ in shape)] = x
+        return wide[tuple(slice(None, None, 2) for _ in shape)]
+    return x
+
+
+layouts = st.sampled_from(["plain", "batch innermost", "strided"])
+
+
+@st.composite
+def convolutions(draw):
+    axes = draw(st.integers(1, 3))
+    small = {1: 12, 2: 8, 3: 5}[axes]
+
+    def each(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(axes))
+
+    k, stride, dilation = each(1, 4 if axes < 3 else 2), each(1, 3), each(1, 2)
+    padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(axes))
+    spans = [(m - 1) * d + 1 for m, d in zip(k, dilation)]
+    size = tuple(
+        draw(st.integers(max(1, r - sum(p)), max(1, r - sum(p)) + small))
+        for r, p in zip(spans, padding)
+    )
+    n, c, f = draw(st.integers(1, 4)), draw(st.integers(1, 5)), draw(st.integers(1, 4))
+    geometry = {"stride": stride, "padding": padding, "dilation": dilation, "groups": 1}
+    return (n, c, *size), (f, c, *k), geometry
+
+
+@examples
+@given(convolutions(), dtypes, layouts, workers)
+def test_convolutions(problem, dtype, layout, threads_used):
+    x_shape, w_shape, geometry = problem
+    x, w = numbers(x_shape, dtype, 0, layout), numbers(w_shape, dtype, 1, layout)
+    both("conv", x, w, threads_used=threads_used, **geometry)
+    y = numbers(own("conv")(x, w, **geometry).shape, dtype, 2, layout)
+    both("conv_input", y, w, threads_used=threads_used, size=x_shape[2:], **geometry)
+    both("conv_weight", x, y, threads_used=threads_used, size=w_shape[2:], **geometry)
+
+
+@st.composite
+def poolings(draw):
+    axes = draw(st.integers(1, 3))
+
+    def each(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(axes))
+
+    k, stride, dilation = each(1, 4), each(1, 4), each(1, 2)
+    padding = tuple(draw(st.integers(0, m // 2)) for m in k)
+    size = tuple(
+        max(1, (m - 1) * d + 1 - 2 * p) + draw(st.integers(0, 6))
+        for m, d, p in zip(k, dilation, padding)
+    )
+    shape = (draw(st.integers(1, 3)), draw(st.integers(1, 3)), *size)
+    windows = {"kernel_size": k, "stride": stride, "padding": padding, "dilation": dilation}
+    return shape, {**windows, "ceil_mode": draw(st.booleans())}
+
+
+@examples
+@given(poolings(), dtypes, layouts, workers, st.booleans(), st.booleans())
+def test_pooling(problem, dtype, layout, threads_used, equal_ones, include):
+    shape, windows = problem
+    x = numbers(shape, dtype, 0, layout)
+    if equal_ones:
+        x = np.round(x)  # several maxima in a window: the first counts
+    both("max_pool", x, threads_used=threads_used, **windows)
+    spec = tg.Spec(shape, dtype)
+    canonical = tg.ops.max_pool.canonicalize(spec, **windows)
+    maxima = own("max_pool")(x, **windows)
+    made = Windows(**canonical)
+    y, v = numbers(maxima.shape, dtype, 1, layout), numbers(shape, dtype, 2, layout)
+    both("max_pool_input", y, x, maxima, threads_used=threads_used, windows=made)
+    both("max_pool_pick", v, x, maxima, threads_used=threads_used, windows=made)
+    del windows["dilation"]
+    try:
+        sums = tg.ops.avg_pool.portable(np, x, count_include_pad=include, **windows)
+    except ShapeError:  # without the dilation there may be no window
+        return
+    both("avg_pool", x, threads_used=threads_used, count_include_pad=include, **windows)
+    undilated = made._replace(dilation=(1,) * len(made.stride))
+    shares = {"size": shape[2:], "windows": undilated, "count_include_pad": include}
+    y = numbers(sums.shape, dtype, 1, layout)
+    both("avg_pool_input", y, threads_used=threads_used, **shares)
+
+
+@st.composite
+def products(draw):
+    m, k, n = (draw(st.integers(0, 90)) for _ in range(3))
+    batch = draw(st.lists(st.integers(1, 3), max_size=2))
+    left = [draw(st.sampled_from([1, b])) for b in batch]
+    right = [draw(st.sampled_from([1, b])) for b in batch]
+    return (*left[draw(st.integers(0, len(left))) :], m, k), (*right, k, n)
+
+
+@examples
+@given(products(), dtypes, layouts, workers)
+def test_matrix_products(shapes, dtype, layout, threads_used):
+    x, y = (numbers(shape, dtype, i, layout) for i, shape in enumerate(shapes))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(linalg, "UNTHREADED", 0)
+        both("matmul", x, y, threads_used=threads_used)
+
+
+def test_every_kernel_is_compared_with_the_portable_one():
+    compared = {"conv", "conv_input", "conv_weight", "matmul", "max_pool", "max_pool_input",
+                "max_pool_pick", "avg_pool", "avg_pool_input"}  # fmt: skip
+    assert {k.op for k in KERNELS} == compared
+
+
+def test_gradients_of_infinite_numbers_go_to_the_maximum_alone():
+    x = tg.tensor([[[1.0, 3.0, 2.0, 0.0]]], requires_grad=True)
+    tg.ops.max_pool(x, kernel_size=2).backward(tg.tensor([[[np.inf, np.nan]]], dtype="float32"))
+    np.testing.assert_array_equal(x.grad.numpy(), [[[0, np.inf, np.nan, 0]]])
+
+
+def test_results_are_not_overwritten_by_later_calls():
+    x, w = np.ones((2, 3, 6, 6), "float32"), np.ones((4, 3, 3, 3), "float32")
+    geometry = {"stride": (1, 1), "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1}
+    first = own("conv")(x, w, **geometry)
+    own("conv")(x * 5, w, **geometry)
+    assert (first == 27).all()
+
+
+def test_what_lies_right_already_is_not_copied():
+    m = np.zeros((3, 4, 5, 2))
+    assert np.shares_memory(padded(from_memory(m), ((0, 0), (0, 0))), m)
+
+
+def test_blas_has_its_threads_back_after_a_call_and_one_during_it():
+    def blas():
+        return [library["num_threads"] for library in threadpool_info()
+                if library["user_api"] == "blas"]  # fmt: skip
+
+    before, during = blas(), []
+    threads.POOL.run([lambda: during.append(blas())] * 2)
+    assert during == [[1] * len(before)] * 2
+    assert blas() == before
+    with pytest.raises(ZeroDivisionError):
+        threads.POOL.run([lambda: 1 / 0])
+    assert blas() == before
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_a_task_is_raised_and_the_workers_live_on(failing):
+    done = []
+    tasks = [lambda: done.append(0), lambda: done.append(1)]
+    tasks[failing] = lambda: [][1]
+    with pytest.raises(IndexError):
+        threads.POOL.run(tasks)
+    assert done == [1 - failing]
+    threads.POOL.run([lambda: done.append(2), lambda: done.append(3)])
+    assert sorted(done)[-2:] == [2, 3]
+
+
+def test_several_threads_may_call_kernels_at_once():
+    x, w = np.ones((4, 3, 9, 9)), np.ones((2, 3, 3, 3))
+    geometry = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
+    want = own("conv")(x, w, **geometry)
+    wrong = []
+
+    def call(scale):
+        for _ in range(30):
+            if not np.allclose(own("conv")(x * scale, w, **geometry), want * scale):
+                wrong.append(scale)
+
+    with threads.use_threads(2):
+        callers = [threading.Thread(target=call, args=(i + 1,)) for i in range(3)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_has_workers_of_its_own():
+    code = """
+import os, signal, warnings
+warnings.simplefilter("ignore")  # Python 3.12 warns of a fork beside threads: that is the case here
+from tensorgraph_numpy.threads import POOL
+POOL.run([lambda: None] * 2)
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    done = []
+    POOL.run([lambda: done.append(1)] * 2)
+    os._exit(0 if done == [1, 1] else 1)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_the_number_of_threads_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("TENSORGRAPH_NUM_THREADS", "3")
+    assert threads.available_threads() == 3
+    monkeypatch.delenv("TENSORGRAPH_NUM_THREADS")
+    assert threads.available_threads() >= 1
+    for wrong in ("0", "two", "-1", "1.5"):
+        monkeypatch.setenv("TENSORGRAPH_NUM_THREADS", wrong)
+        with pytest.raises(ConfigError, match=f"TENSORGRAPH_NUM_THREADS='{wrong}' is not a number"):
+            threads.available_threads()
+
+
+def test_small_work_stays_on_one_thread(monkeypatch):
+    monkeypatch.setattr(threads, "WORTH_SHARING", 1e-4)
+    with threads.use_threads(2):
+        assert threads.shards(10, seconds=1e-5) == [range(10)]
+        assert threads.shards(10, seconds=1e-3) == [range(5), range(5, 10)]
+        assert threads.shards(1, seconds=1e-3) == [range(1)]
