@@ -11,6 +11,7 @@ from tensorgraph_ops import (
     conv,
     elementwise,
     functions,
+    getitem,
     index,
     linalg,
     loss,
@@ -28,6 +29,7 @@ FAMILIES = {
     elementwise: "ceil clip floor isfinite logical_xor maximum minimum reciprocal round rsqrt "
     "square",
     functions: "acos asin atan cos cosh erf exp expm1 log1p sin sinh tan tanh",
+    getitem: "gather getitem scatter_add",
     index: "argsort embedding flip one_hot split take take_along_axis",
     linalg: "einsum norm outer",
     loss: "binary_cross_entropy_with_logits cross_entropy huber_loss l1_loss mse_loss nll_loss",
@@ -35,7 +37,7 @@ FAMILIES = {
     pool: "avg_pool avg_pool_input max_pool max_pool_input max_pool_pick",
     random: "bernoulli box_muller dropout literal normal permutation random_bits uniform "
     "unit_interval",
-    reduction: "argmax argmin cumsum logsumexp prod std var",
+    reduction: "all any argmax argmin cumsum logsumexp max mean min prod std var",
     shape: "concat concatenate pad pad_constant roll stack tile",
 }
 

@@ -9,8 +9,9 @@ from tensorgraph import config
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, equal
-from tensorgraph.ops.index import ALL, axis_of, getitem
+from tensorgraph.ops.shape import axis_of
 from tensorgraph.spec import Shaped, Spec, kind
+from tensorgraph_ops.getitem import ALL, getitem
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

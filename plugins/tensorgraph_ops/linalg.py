@@ -6,10 +6,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
-from tensorgraph.ops import elementwise, reduction
+from tensorgraph.ops import elementwise
 from tensorgraph.ops.elementwise import sqrt, where
 from tensorgraph.ops.linalg import matmul
+from tensorgraph.ops.reduction import sum  # noqa: A004  the op
 from tensorgraph.ops.shape import permute_dims, reshape, squeeze
+from tensorgraph_ops import reduction
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -86,7 +88,7 @@ def _keep(pair: Term, needed: set[Any]) -> Term:
     """Summed over the labels that nobody needs any more."""
     x, term = pair
     gone = tuple(i for i, label in enumerate(term) if label not in needed)
-    x = reduction.sum(x, axis=gone) if gone else x
+    x = sum(x, axis=gone) if gone else x
     return x, tuple(label for label in term if label in needed)
 
 
@@ -121,11 +123,11 @@ def norm(x: Tensor, *, axis: Any = None, ord: float = 2, keepdims: bool = False)
     """The vector norm over one axis, several or all: ``ord`` is 1, 2 or ``math.inf``. The
     gradient of the 2-norm where it is 0 is 0."""
     if ord == 1:
-        return reduction.sum(elementwise.abs(x), axis=axis, keepdims=keepdims)
+        return sum(elementwise.abs(x), axis=axis, keepdims=keepdims)
     if ord == math.inf:
         return reduction.max(elementwise.abs(x), axis=axis, keepdims=keepdims)
     if ord != 2:
         raise ShapeError(f"norm: ord {ord} is not 1, 2 or inf")
-    squared = reduction.sum(x * x, axis=axis, keepdims=keepdims)
+    squared = sum(x * x, axis=axis, keepdims=keepdims)
     zero = squared == 0
     return where(zero, x.constant(0), sqrt(where(zero, x.constant(1), squared)))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.ops.elementwise import abs, cast, equal, floating, where  # noqa: A004  the ops
-from tensorgraph.ops.reduction import any, mean, sum  # noqa: A004
+from tensorgraph.ops.reduction import sum  # noqa: A004
 from tensorgraph.ops.shape import expand_dims, reshape
 from tensorgraph.spec import is_floating, kind
 from tensorgraph_ops.activation import log_softmax, softplus
+from tensorgraph_ops.reduction import any, mean  # noqa: A004
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

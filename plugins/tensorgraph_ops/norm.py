@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tensorgraph.errors import ShapeError
-from tensorgraph.ops.reduction import mean
 from tensorgraph.ops.shape import reshape
 from tensorgraph_ops.elementwise import rsqrt
+from tensorgraph_ops.reduction import mean
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

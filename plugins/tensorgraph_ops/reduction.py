@@ -1,31 +1,61 @@
-"""Reductions beyond sums, means and extremes: products, variances, positions, running sums."""
+"""Reductions beyond the sum: means, extremes and where they are, products, running sums."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tensorgraph.op import op
-from tensorgraph.ops.elementwise import cast, floating, numeric, sqrt, where
-from tensorgraph.ops.reduction import (
-    Axis,
-    Function,
-    Ints,
-    average,
-    axes_of,
-    mean,
-    reduced,
-    reduction,
-    spread,
-    sum,  # noqa: A004  the op
-    wide,
-)
+from tensorgraph.errors import ShapeError
+from tensorgraph.op import Op, op
+from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric, sqrt, where
+from tensorgraph.ops.reduction import axes_of, reduced, spread, sum, wide  # noqa: A004  the op
 from tensorgraph.ops.shape import permute_dims, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
 from tensorgraph_ops.functions import exp
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
+
+Ints = tuple[int, ...]
+Axis = int | Ints | None
+Function = Callable[..., Any]
+
+UNDEFINED_FOR_NOTHING = ("max", "min", "argmax", "argmin")
+
+
+def reduction(
+    name: str, doc: str, vjp: Function | None, dtype: Function, kernel: Function | None = None
+) -> Op[...]:
+    """An op over any axes, by default the array library's of that name."""
+
+    def rule(x: Shaped, *, axis: Any = None, keepdims: bool = False) -> Spec:
+        if math.prod([x.shape[a] for a in axis]) == 0 and name in UNDEFINED_FOR_NOTHING:
+            raise ShapeError(
+                f"{name}: {Spec(x.shape, x.dtype)} has no elements along axis "
+                f"{', '.join(map(str, axis))}, and the {name} of nothing is undefined"
+            )
+        return Spec(reduced(x, axis, keepdims), dtype(name, x))
+
+    def library(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
+        return getattr(xp, name)(x, axis=axis, keepdims=keepdims)
+
+    rule.__name__, rule.__doc__ = name, f"{doc} Over one axis, several, or all."
+    declared = op(rule)
+    declared.canonical(
+        lambda x, *, axis, keepdims: {"axis": axes_of(name, x, axis), "keepdims": bool(keepdims)}
+    )
+    declared.kernel(kernel or library)
+    declared.flops(lambda out, x, **_: x.size)
+    if vjp is not None:
+        declared.vjp(vjp)
+    return declared
+
+
+def _extreme_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
+    hit = cast(equal(x, reshape(out, shape=reduced(x, axis, True))), dtype=x.dtype)
+    share = reshape(g, shape=reduced(x, axis, True)) / sum(hit, axis=axis, keepdims=True)
+    return hit * share
 
 
 def _logsumexp(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
@@ -59,6 +89,10 @@ def _index(name: str, x: Shaped) -> str:
     return "int64"
 
 
+max = reduction("max", "The largest; equals share the gradient evenly.", _extreme_rule, numeric)
+min = reduction("min", "The smallest; equals share the gradient evenly.", _extreme_rule, numeric)
+all = reduction("all", "Whether all are true.", None, boolean)
+any = reduction("any", "Whether any is true.", None, boolean)
 logsumexp = reduction(
     "logsumexp",
     "``log(sum(exp(x)))`` without overflow; of nothing, -inf.",
@@ -66,12 +100,20 @@ logsumexp = reduction(
     floating,
     _logsumexp,
 )
-
 WHERE = "the first of equals, counted in row-major order along the reduced axes."
-
 argmax = reduction("argmax", f"Where the largest is: {WHERE}", None, _index, _position("argmax"))
-
 argmin = reduction("argmin", f"Where the smallest is: {WHERE}", None, _index, _position("argmin"))
+
+
+def average(total: Tensor, x: Shaped, correction: float = 0) -> Tensor:
+    count = (x.size / total.size if total.size else 1) - correction
+    return total * (1 / count if count > 0 else math.nan)
+
+
+def mean(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean over one axis, several, or all; of nothing, NaN."""
+    floating("mean", x)
+    return average(sum(x, axis=axis, keepdims=keepdims), x)
 
 
 def var(x: Tensor, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:

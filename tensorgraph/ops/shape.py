@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
-from tensorgraph.ops.index import axis_of
 from tensorgraph.spec import Shaped, Spec
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
 Ints = tuple[int, ...]
+
+
+def axis_of(name: str, x: Shaped, axis: int) -> int:
+    """An axis counted from 0."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"{name}: axis {axis} does not fit {Spec(x.shape, x.dtype)}")
+    return axis % x.ndim
 
 
 @op

@@ -24,13 +24,6 @@ ARRAY = "array"
 ALL = slice(None)
 
 
-def axis_of(name: str, x: Shaped, axis: int) -> int:
-    """An axis counted from 0."""
-    if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"{name}: axis {axis} does not fit {Spec(x.shape, x.dtype)}")
-    return axis % x.ndim
-
-
 @op
 def gather(x: Shaped, *indices: Shaped, key: Key) -> Spec:
     """What ``getitem`` runs: ``x[key]``, the key being a hashable tuple of integers, None,
