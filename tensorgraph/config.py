@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from tensorgraph.backend import Backend
 from tensorgraph.discovery import PLUGINS
@@ -29,8 +29,9 @@ class Choice(NamedTuple):
     origin: str
 
 
-class Listener(Protocol):
-    """Told of every op that runs: what a recording, a FLOP count or a search for NaN is made of."""
+class Listener:
+    """Told of every op that runs: what a recording, a FLOP count or a search for NaN is made of.
+    Subclasses define what they want to hear."""
 
     def op(self, op: Any, inputs: tuple[Any, ...], params: Mapping[str, Any], out: Any) -> None: ...
     def enter(self, layer: Any, x: Any) -> None: ...

@@ -70,7 +70,7 @@ def flops_of(op: Op[...], out: Spec, inputs: tuple[Spec, ...], params: Mapping[s
     return out.size if is_floating(out.dtype) else 0
 
 
-class _Meter:
+class _Meter(config.Listener):
     """Listens to a forward pass and books every op on the innermost layer that runs."""
 
     def __init__(self, model: Layer) -> None:
@@ -91,9 +91,6 @@ class _Meter:
         self.running.pop()
         self.outputs.pop(layer, None)  # a layer that runs twice stands where it ran last
         self.outputs[layer] = out.spec
-
-    def host_read(self, what: str, tensor: Any) -> None:
-        pass  # a tensor without values says so itself
 
 
 def summarize(model: Layer, x: Spec) -> Summary:

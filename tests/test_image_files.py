@@ -7,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from tensorgraph_train.sources import resolve_source
 from tensorgraph_vision.files import ImageFiles
 
 import tensorgraph as tg
-from tensorgraph.data import resolve_source
 from tensorgraph.errors import DataError
 
 draw = np.random.default_rng(0)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
+from tensorgraph_train.sources import resolve_source
 
 import tensorgraph as tg
-from tensorgraph.data import resolve_source
 from tensorgraph.errors import DataError
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tensorgraph_train.sources import resolve_source
 
 import tensorgraph as tg
-from tensorgraph.data import resolve_source
 from tensorgraph.errors import ConfigError, DataError, PluginError
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"

@@ -19,7 +19,7 @@ CHUNK = 1024  # images looked at together
 
 def load(data: Data, seed: int) -> tg.Dataset:
     """The dataset that a run file names; labelled, and with something to train on."""
-    from tensorgraph.data import resolve_source
+    from tensorgraph_train.sources import resolve_source
 
     options = {
         "seed": seed,

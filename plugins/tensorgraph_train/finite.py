@@ -38,7 +38,7 @@ class _FoundError(Exception):
     """Ends the step once the op is known."""
 
 
-class _Watch:
+class _Watch(config.Listener):
     def __init__(self) -> None:
         self.running: list[Layer] = []
         self.found: Nonfinite | None = None
@@ -63,9 +63,6 @@ class _Watch:
 
     def leave(self, layer: Layer, out: Tensor) -> None:
         self.running.pop()
-
-    def host_read(self, what: str, tensor: Tensor) -> None:
-        pass
 
 
 def _finite(x: Tensor) -> bool:

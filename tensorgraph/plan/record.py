@@ -24,7 +24,7 @@ class Recorded(NamedTuple):
     out: Tensor
 
 
-class Recording:
+class Recording(config.Listener):
     """The ops of one run of a step. ``print`` it to read them as a program."""
 
     def __init__(self) -> None:
@@ -34,12 +34,6 @@ class Recording:
         self, op: Op[...], inputs: tuple[Tensor, ...], params: Mapping[str, Any], out: Tensor
     ) -> None:
         self.calls.append(Recorded(op, inputs, params, out))
-
-    def enter(self, layer: Any, x: Tensor) -> None:
-        pass
-
-    def leave(self, layer: Any, out: Tensor) -> None:
-        pass
 
     def host_read(self, what: str, tensor: Tensor) -> None:
         raise RecordingError(
