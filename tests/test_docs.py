@@ -29,6 +29,9 @@ def test_an_example_of_the_course_is_short(example):
     assert len([line for line in example.code.splitlines() if line.strip()]) <= 15
 
 
+@pytest.mark.skipif(
+    not (COURSE.parents[1] / "tensorgraph").is_dir(), reason="the source tree is not here"
+)
 def test_the_course_links_to_the_lines_as_they_are():
     assert renewed(COURSE) == COURSE.read_text("utf-8"), (
         "run python tests/doc_lines.py docs/course.md"

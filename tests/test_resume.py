@@ -1,5 +1,6 @@
 """Runs in processes of their own: the same bytes twice, after kill -9, and after Ctrl-C."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -33,7 +34,9 @@ def weights(out):
 def interrupted(out, number):
     """Start a slow run and send it a signal in the middle of the second epoch."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([*TRAIN, *OPTIONS, *SLOW, "--out", out], **pipes)
+    # where the tests run in the background, Ctrl-C is ignored, and children would inherit that
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([*TRAIN, *OPTIONS, *SLOW, "--out", out], preexec_fn=heed, **pipes)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         at = position(out)

@@ -95,7 +95,11 @@ def test_operators_are_numpys():
             r"add: dtypes differ: float32\[1\] and float64\[1\]; cast one: tg.ops.cast",
         ),
         (lambda: tg.tensor([1]) + 0.5, DtypeError, "add: the number 0.5 does not fit int64; cast"),
-        (lambda: tg.tensor([1.0]) + "1", TypeError, "add: takes tensors and Python numbers, not str"),
+        (
+            lambda: tg.tensor([1.0]) + "1",
+            TypeError,
+            "add: takes tensors and Python numbers, not str",
+        ),
         (
             lambda: np.ones(3) * tg.tensor([1.0]),
             TypeError,

@@ -4,9 +4,9 @@ import itertools
 import math
 
 import numpy as np
+from tensorgraph_ops.pool import Windows
 
 from op_cases.case import Case, distinct, draw
-from tensorgraph_ops.pool import Windows
 
 
 def each(value, axes):
