@@ -122,6 +122,17 @@ def test_misspelt_keys_and_options(said):
     assert "'multi_step' needs milestones; set it with --set train.schedule.milestones=…" in error
 
 
+def test_a_loss_that_does_not_fit(said):
+    error = said(*train("--set", "train.loss=mse_loss"))
+    assert "train.loss: mse_loss does not take what a classifier gives" in error
+    assert "cross_entropy does" in error
+
+
+def test_a_regularizer_of_nothing(said):
+    error = said(*train("--set", "train.regularizer={name='l2', where='*.bias'}"))
+    assert "l2: where='*.bias' chooses none of the parameters" in error
+
+
 def test_an_option_of_the_wrong_kind(said):
     error = said(*train("--set", "train.optimizer.lr=fast"))
     assert "train.optimizer" in error

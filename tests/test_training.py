@@ -191,10 +191,15 @@ def test_a_metric_that_is_not_defined_is_said_before_training(tmp_path):
         prepare.run(prepare.named(settings))
 
 
-@pytest.mark.parametrize("at", [1, 5, 20])
-@pytest.mark.parametrize("epoch", [0, 1])
-def test_a_stopped_run_goes_on_bit_for_bit(epoch, at, capsys):
-    options = ("--set", "model.rate=0.5", "--set", "train.schedule=one_cycle")
+DROPOUT = ("--set", "model.rate=0.5", "--set", "train.schedule=one_cycle")
+CONVOLUTIONS = ("--model", "small_cnn")  # with batch norm: running statistics are state too
+
+
+@pytest.mark.parametrize(
+    ("options", "epoch", "at"),
+    [*((DROPOUT, epoch, at) for epoch in (0, 1) for at in (1, 5, 20)), (CONVOLUTIONS, 1, 7)],
+)
+def test_a_stopped_run_goes_on_bit_for_bit(options, epoch, at, capsys):
     want = trained(*options, out="whole")
     stops = f"train.callbacks=['history', {{name='stops', epoch={epoch}, at={at}}}]"
     trained(*options, "--set", "train.checkpoint_every=0", "--set", stops, status=130)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
+from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import ConfigError, TensorgraphError
 from tensorgraph_train import checkpoint, feed, parts, scores
 from tensorgraph_train.checkpoint import Card, Progress
@@ -60,6 +61,7 @@ class Run:
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
         self.fingerprint = feed.fingerprint(images.dataset)
         self._check_metric()
+        self._check_loss()
 
     @property
     def batches(self) -> int:
@@ -96,6 +98,22 @@ class Run:
                 f"train.metric: {name} is not defined on the validation images, which are all of "
                 f"{present}; choose another metric or split"
             )
+
+    def _check_loss(self) -> None:
+        """Take the loss of logits that have no values yet, before anything is written."""
+        n, classes = self.settings.train.batch_size, len(self.feed.dataset.classes)
+        logits = tg.Tensor(None, ABSTRACT, tg.Spec((n, classes), self.feed.dtype))
+        labels = tg.Tensor(None, ABSTRACT, tg.Spec((n,), "int64"))
+        try:
+            with tg.no_grad():
+                self.loss(logits, labels)
+        except TensorgraphError as error:
+            raise ConfigError(
+                f"train.loss: {self.settings.train.loss.name} does not take what a classifier "
+                f"gives, logits and class numbers: {error}; cross_entropy does"
+            ) from error
+        if self.penalty is not None:
+            self._penalty()
 
     def resume(self) -> None:
         """Go on from the last checkpoint in the folder, if there is one."""
