@@ -12,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorgraph_ops
-from tensorgraph_cupy.kernels import im2col, philox
+from op_cases import ALL
+from tensorgraph_cupy.kernels import im2col, kernels_for, philox
 
 import tensorgraph as tg
+from tensorgraph import config, execute
+from tensorgraph.testing import gradcheck
 
 SOURCES = sorted(philox.SOURCE.parent.glob("*.cu"))
 
@@ -62,6 +65,30 @@ def test_im2col(geometry):
         vx, vw = random.standard_normal(x_shape), random.standard_normal(w_shape)
         assert np.sum(gx * vx) == pytest.approx(np.sum(y * correlate(vx, w, **given))), k
         assert np.sum(gw * vw) == pytest.approx(np.sum(y * correlate(x, vw, **given))), k
+
+
+@pytest.fixture
+def im2col_in_force(monkeypatch):
+    """The engine runs the GPU's convolutions, on NumPy arrays."""
+    offered = [kernel for kernel in kernels_for(np) if kernel.name == "im2col"]
+    monkeypatch.setattr(execute, "_calls", {})
+    monkeypatch.setattr(
+        tg.plugins, "kernels_for", lambda backend, op: [k for k in offered if k.op == op]
+    )
+    return tuple((kernel.op, "im2col") for kernel in offered)
+
+
+@pytest.mark.parametrize("case", [c for c in ALL if c.op.startswith("conv")], ids=str)
+def test_im2col_in_the_engine(im2col_in_force, case):
+    def call(*inputs):
+        if case.call is not None:
+            return case.call(*inputs, **case.params)
+        return getattr(tg.ops, case.op)(*inputs, **case.params)
+
+    with config.Scope(kernels=im2col_in_force):
+        out = call(*map(tg.tensor, case.inputs))
+        np.testing.assert_allclose(out.numpy(), case.oracle(*case.inputs), atol=1e-10)
+        gradcheck(call, case.inputs, order=case.order, tolerance=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +210,12 @@ def test_portable_kernels_use_only_what_cupy_has():
         except (TypeError, ValueError):  # a ufunc or a dtype
             known = {"out", "dtype", "casting"}
         assert {k for k in keywords if k} <= known, f"{where}: {name}({', '.join(keywords)})"
+
+
+def test_kernels_have_the_parameters_of_their_op():
+    def parameters(function):
+        found = inspect.signature(function).parameters.values()
+        return [(p.name, p.kind is p.KEYWORD_ONLY) for p in found]
+
+    for kernel in kernels_for(np):
+        assert parameters(kernel.run) == parameters(getattr(tg.ops, kernel.op)), kernel.name
