@@ -104,6 +104,7 @@ GEOMETRIES = [
     ((2, 2, 7, 5), {"kernel_size": (3, 2), "stride": 2, "padding": (1, 0)}),
     ((1, 2, 7, 8), {"kernel_size": 3, "stride": 2, "ceil_mode": True}),
     ((1, 2, 6, 6), {"kernel_size": 2, "stride": 3, "padding": 1, "ceil_mode": True}),
+    ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
     ((1, 1, 5, 5), {"kernel_size": 3, "stride": 1, "padding": 1}),
     ((1, 2, 7, 7), {"kernel_size": 1, "stride": 3}),
     ((2, 2, 3, 4), {"kernel_size": (3, 4)}),
@@ -179,8 +180,8 @@ def maps(shape, **given):
 CASES = [
     *[max_case(*shape, **given) for shape, given in GEOMETRIES + DILATED],
     *[avg_case(*shape, **given) for shape, given in GEOMETRIES],
-    *[avg_case(*shape, **given, count_include_pad=False) for shape, given in GEOMETRIES[1:5]],
-    *[case for shape, given in GEOMETRIES[1:4] + DILATED for case in maps(shape, **given)],
+    *[avg_case(*shape, **given, count_include_pad=False) for shape, given in GEOMETRIES[1:6]],
+    *[case for shape, given in GEOMETRIES[1:5] + DILATED for case in maps(shape, **given)],
     *[adaptive_case("adaptive_avg_pool", *shape, output_size=size) for shape, size in ADAPTIVE],
     *[adaptive_case("adaptive_max_pool", *shape, output_size=size) for shape, size in ADAPTIVE],
 ]
