@@ -177,6 +177,17 @@ def test_results_are_not_overwritten_by_later_calls():
     assert (first == 27).all()
 
 
+@pytest.mark.parametrize("threads_used", [1, 2])
+def test_large_batches_are_turned_by_way_of_small_blocks(threads_used):
+    x = np.arange(40 * 3 * 37 * 31, dtype="float64").reshape(40, 3, 37, 31)
+    assert x.size >= 1 << 17
+    with threads.use_threads(threads_used):
+        m = to_memory(x)
+    assert m.flags.c_contiguous
+    np.testing.assert_array_equal(m, x.transpose(1, 2, 3, 0))
+    np.testing.assert_array_equal(from_memory(m), x)
+
+
 def test_what_lies_right_already_is_not_copied():
     m = np.zeros((3, 4, 5, 2))
     assert np.shares_memory(padded(from_memory(m), ((0, 0), (0, 0))), m)
