@@ -19,7 +19,7 @@ import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
 
 examples = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
 dtypes = st.sampled_from(["float32", "float64"])
 workers = st.sampled_from([1, 2, 3])
@@ -72,6 +72,8 @@ def convolutions(draw):
         return tuple(draw(st.integers(low, high)) for _ in range(axes))
 
     k, stride, dilation = each(1, 4 if axes < 3 else 2), each(1, 3), each(1, 2)
+    if draw(st.booleans()):
+        k = (1,) * axes  # pointwise filters go a way of their own
     padding = tuple((draw(st.integers(0, 3)), draw(st.integers(0, 3))) for _ in range(axes))
     spans = [(m - 1) * d + 1 for m, d in zip(k, dilation)]
     size = tuple(

@@ -73,6 +73,7 @@ GEOMETRIES = [
     case((2, 4, 5, 5), (8, 1, 3, 3), "depthwise", groups=4, stride=2),
     case((2, 3, 4, 4), (5, 3, 1, 1), "pointwise"),
     case((2, 3, 7, 7), (2, 3, 1, 1), "stride over kernel", stride=3),
+    case((2, 3, 2, 2), (2, 3, 1, 1), "as many windows as pixels", stride=2, padding=1),
     case((2, 3, 4, 5), (2, 3, 4, 5), "kernel is input"),
     case((3, 1, 6, 6), (2, 1, 5, 5), "one channel", padding=2),
     case((1, 1, 1, 1), (1, 1, 1, 1), "ones"),

@@ -52,7 +52,7 @@ class _Columns:
         self.count = c * math.prod(k)
         self.row = math.prod(out[1:]) * n  # columns in one row of the output
         self.size = self.count * self.row * out[0]
-        self.direct = math.prod(k) == 1 and out == x.shape[1:-1]
+        self.direct = math.prod(k) * math.prod(stride) == 1  # the columns are the pixels
         self.x = x
         self.windows = as_strided(
             x,
@@ -130,7 +130,8 @@ def conv_input(
     flat = to_memory(y).reshape(f, -1)
     filters = np.ascontiguousarray(w.reshape(f, -1).T).reshape(c, -1, f)
     axes = list(map(Axis, size, k, stride, [before for before, _ in padding], dilation))
-    row, direct = math.prod(out[1:]) * n, math.prod(k) == 1 and tuple(out) == size
+    row = math.prod(out[1:]) * n
+    direct = math.prod(k) * math.prod(stride) == 1 and not any(map(any, padding))
     x = np.empty((c, *size, n), y.dtype) if direct else np.zeros((c, *size, n), y.dtype)
 
     def work(_: int, channels: range) -> None:
