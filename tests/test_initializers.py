@@ -126,7 +126,5 @@ def test_what_initializers_refuse():
             init[name]()(tg.Spec((3,)))
 
     layer = tg.layers.linear(3, initializer=lambda spec: tg.tensor([1.0]))
-    with pytest.raises(
-        ShapeError, match=r"initializer of float32\[3,2\] returned float32\[1\]"
-    ):
+    with pytest.raises(ShapeError, match=r"initializer of float32\[3,2\] returned float32\[1\]"):
         layer(tg.tensor([[1.0, 2.0]]))
