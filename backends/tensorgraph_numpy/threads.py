@@ -149,4 +149,4 @@ def shards(n: int, seconds: float) -> list[range]:
     return [range(n * i // count, n * (i + 1) // count) for i in range(count)]
 
 
-WORTH_SHARING = 150e-6  # handing a task to another thread and back takes 15 to 70 us
+WORTH_SHARING = 250e-6  # handing a task to another thread and back takes 15 to 70 us
