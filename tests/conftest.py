@@ -1,6 +1,9 @@
 """Fixtures for every test: the backends that are available here, and settings as they were."""
 
+from pathlib import Path
+
 import pytest
+from training_help import command
 
 import tensorgraph as tg
 from tensorgraph import config
@@ -37,3 +40,19 @@ def settings_as_before():
     with config.Scope():
         yield
     config.set_random_state(state)
+
+
+@pytest.fixture
+def said(capsys):
+    """Runs a command that fails; its message. Nothing may be left behind."""
+
+    def run(*arguments):
+        before = sorted(Path().rglob("*"))
+        assert command(*arguments) == 2
+        out, error = capsys.readouterr()
+        assert error.startswith("tensorgraph: ")
+        assert "Traceback" not in error + out
+        assert sorted(Path().rglob("*")) == before, "something was written"
+        return error
+
+    return run

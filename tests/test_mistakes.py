@@ -18,22 +18,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.delenv("TENSORGRAPH_BACKEND", raising=False)
 
 
-@pytest.fixture
-def said(capsys):
-    """Runs a command that fails; its message. Nothing may be left behind."""
-
-    def run(*arguments):
-        before = sorted(Path().rglob("*"))
-        assert command(*arguments) == 2
-        out, error = capsys.readouterr()
-        assert error.startswith("tensorgraph: ")
-        assert "Traceback" not in error + out
-        assert sorted(Path().rglob("*")) == before, "something was written"
-        return error
-
-    return run
-
-
 # The data
 
 
