@@ -1,0 +1,42 @@
+"""What the project promises of its training runs, on real data: slow, so not in the plain suite."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+MNIST, PNEUMONIA = DATA / "mnist", DATA / "pneumoniamnist.npz"
+
+pytestmark = pytest.mark.slow
+
+
+def trained(folder, *arguments):
+    command = [sys.executable, "-m", "tensorgraph_cli", "train", "--out", str(folder), *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder.parent)
+    return json.loads((folder / "evaluation.json").read_text())["metrics"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_digits(tmp_path, seed):
+    start = time.perf_counter()
+    metrics = trained(tmp_path / "run", "--seed", str(seed))
+    assert metrics["accuracy"]["value"] >= 0.975
+    assert time.perf_counter() - start <= 40, "twice what is promised of a quiet machine"
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"{MNIST} is not here")
+def test_mnist_with_lenet5(tmp_path):
+    run = ["--data", str(MNIST), "--model", "lenet5", "--epochs", "3"]
+    assert trained(tmp_path / "run", *run)["accuracy"]["value"] >= 0.985
+
+
+@pytest.mark.skipif(not PNEUMONIA.is_file(), reason=f"{PNEUMONIA} is not here")
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_pneumoniamnist(tmp_path, seed):
+    run = ["--data", str(PNEUMONIA), "--model", "simple_cnn", "--epochs", "10"]
+    metrics = trained(tmp_path / "run", *run, "--set", "train.metric=auc", "--seed", str(seed))
+    assert metrics["auc"]["value"] >= 0.93
