@@ -45,6 +45,8 @@ def before(run: Run, backend: Choice) -> None:
     name = tg.config.get_backend().name
     asked = "" if backend.value == name else f"{backend.value}, "
     facts.add_row("backend", escape(f"{name} ({asked}chosen by {backend.origin})"))
+    if backend.value == "auto":
+        facts.add_row("", escape(tg.config.explain_auto().origin))
     facts.add_row("training", _training(run))
     out.print(facts)
     for note in dataset.notes:
@@ -69,7 +71,7 @@ def _shortened(names: Sequence[str], limit: int = 12) -> str:
 def _training(run: Run) -> str:
     train = run.settings.train
     parts = [
-        f"{train.epochs} epochs in batches of {train.batch_size}",
+        f"{train.epochs} epoch{'s' * (train.epochs != 1)} in batches of {train.batch_size}",
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
