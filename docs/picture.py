@@ -1,6 +1,7 @@
 """Draw the README's picture: one digit on its way through a trained network, to its prediction.
 
-``python docs/picture.py RUN PICTURE.png``, where RUN is what ``tensorgraph train --out RUN`` wrote.
+``python docs/picture.py RUN PICTURE.png``, where RUN is what ``tensorgraph train --out RUN`` wrote;
+needs the extra ``docs``.
 """
 
 from __future__ import annotations
