@@ -1,14 +1,17 @@
 """What the project promises of its training runs, on real data: slow, so not in the plain suite."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from doc_blocks import blocks
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+ROOT = Path(__file__).parents[1]
+DATA = ROOT.parent / "shared" / "data"
 MNIST, PNEUMONIA = DATA / "mnist", DATA / "pneumoniamnist.npz"
 
 pytestmark = pytest.mark.slow
@@ -40,3 +43,18 @@ def test_pneumoniamnist(tmp_path, seed):
     run = ["--data", str(PNEUMONIA), "--model", "simple_cnn", "--epochs", "10"]
     metrics = trained(tmp_path / "run", *run, "--set", "train.metric=auc", "--seed", str(seed))
     assert metrics["auc"]["value"] >= 0.93
+
+
+@pytest.mark.skipif(not (ROOT / "tensorgraph").is_dir(), reason="the sources are not here")
+def test_the_first_command_of_the_readme(tmp_path):
+    """On a copy of the tree, with a virtual environment of its own: what a stranger does."""
+    unwanted = shutil.ignore_patterns(".venv", ".git", "runs", "__pycache__")
+    tree = Path(shutil.copytree(ROOT, tmp_path / "tree", ignore=unwanted))
+    command = blocks(tree / "README.md", "sh")[0].code
+    done = subprocess.run(["bash", "-c", command], cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tree / "runs").iterdir()
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["metrics"]["accuracy"]["value"] >= 0.975
+    epochs = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert sum(epoch["seconds"] for epoch in epochs) <= 20
