@@ -59,9 +59,10 @@ def test_quoted_cells_may_hold_commas_and_line_ends(tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("column", ["group", "patient", "Patient_ID", "subject"])
 @pytest.mark.parametrize("seed", range(5))
-def test_groups_are_never_torn(tmp_path, seed):
-    path = manifest(tmp_path, *rows(groups=True), head="path,label,group")
+def test_groups_are_never_torn(tmp_path, seed, column):
+    path = manifest(tmp_path, *rows(groups=True), head=f"path,label,{column}")
     dataset = load(path, seed=seed)
     homes = [set(dataset.groups[own]) for own in dataset.splits.values()]
     assert len(homes) == 3 and len(set.union(*homes)) == sum(map(len, homes)) == 10
@@ -87,14 +88,15 @@ GOOD = ["images/0.png,a", "images/1.png,b"]
 @pytest.mark.parametrize(
     ("head", "lines", "says"),
     [
-        ("file,label", GOOD, "m.csv line 1: no column 'path' The columns are: file, label"),
+        ("file,label", GOOD, "m.csv line 1: no column 'path'; the columns are: file, label"),
         ("path,lable", GOOD, "m.csv line 1: no column 'label'; is it 'lable'?"),
         ("path,label", [], "m.csv names no images"),
         ("path,label", [*GOOD, "images/x.png,a", "y.png,a"],
          "m.csv line 4: there is no file 'images/x.png' in"),
         ("path,label", [*GOOD, "images/x.png,a", "y.png,a"], ", and 1 more are missing"),
         ("path,label", [*GOOD, "images/2.png,"], "m.csv line 4: the label is empty"),
-        ("path,label", [*GOOD, "images/2.png"], "m.csv line 4: 1 cells, and 2 columns"),
+        ("path,label", [*GOOD, "images/2.png"],
+         "m.csv line 4: the number of cells is 1, and line 1 has 2; put text"),
         ("path,label", [*GOOD, "m.csv,a"], "m.csv line 4: m.csv is none of .png, .jpg"),
         ("path,label", [*GOOD, "images/../images/0.png,b"],
          "m.csv line 4: images/../images/0.png is on line 2 already"),
@@ -106,6 +108,8 @@ GOOD = ["images/0.png,a", "images/1.png,b"]
          "m.csv line 3: the split is empty, and other lines give one"),
         ("path,label,split", ["images/0.png,a,test", "images/1.png,b,test"],
          "m.csv: no line has the split 'train'"),
+        ("path,label,group,patient", [f"{row},p1,p1" for row in GOOD],
+         "m.csv line 1: the columns group and patient both say which images belong together"),
         ("path,label,group", ["images/0.png,a,p1", "images/1.png,b,"],
          "m.csv line 3: the group is empty"),
         ("path,label,split,group", ["images/0.png,a,train,p1", "images/1.png,b,test,p1"],
@@ -122,5 +126,5 @@ def test_a_mistake_is_named_with_its_line(tmp_path, head, lines, says):
 def test_a_manifest_in_another_encoding(tmp_path):
     path = manifest(tmp_path, *GOOD)
     path.write_bytes("path,label\nimages/0.png,gesund\nimages/1.png,Grünstar\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"m.csv is not in UTF-8: .*; save it so"):
+    with pytest.raises(DataError, match=r"m.csv is not in UTF-8: .*; save it as UTF-8"):
         load(path)

@@ -19,7 +19,7 @@ SOURCES = {
     "idx": "a folder with MNIST's four IDX files (train-images-idx3-ubyte[.gz], …)",
     "medmnist": "an .npz in MedMNIST's layout (train_images, train_labels, …)",
     "folder": "a folder of png, jpg, tif or bmp images, a subfolder per class",
-    "csv": "a .csv or .tsv manifest with the columns path, label and optionally split and group",
+    "csv": "a .csv or .tsv manifest with the columns path, label and optionally split and patient",
     "image": "a single png, jpg, tif or bmp image",
 }
 

@@ -20,7 +20,7 @@ VAL, TEST = 0.1, 0.2  # where nobody says otherwise
 ATTEMPTS = 50
 UNGROUPED = (
     "Nothing says which images are of the same patient: if some are, they may be both in train and "
-    "in test, and results will look better than they are. A CSV manifest with a column 'group' "
+    "in test, and results will look better than they are. A CSV manifest with a column 'patient' "
     "keeps them together."
 )
 
@@ -123,7 +123,7 @@ def _by_group(
             return {part: [i for key in own for i in images[key]] for part, own in chosen.items()}
     raise DataError(
         f"no way was found to share {_count(len(counts), 'group')} out to {', '.join(shares)} so "
-        "that every part has every class; set val or test to 0, or add a column 'split'"
+        "that every part has every class; do without one (--set data.val=0 or --set data.test=0), or add a column 'split'"
     )
 
 
@@ -163,7 +163,7 @@ def _deal(
 def _too_few(what: str, name: str, shares: dict[str, float]) -> DataError:
     return DataError(
         f"class {name!r} has {what}, too few to have one in each of {', '.join(shares)}; "
-        "add images, or set val or test to 0"
+        "add images, or do without a part: --set data.val=0 or --set data.test=0"
     )
 
 

@@ -1,4 +1,4 @@
-"""A manifest: a table with the columns path, label and optionally split and group (the patient)."""
+"""A manifest: a table with the columns path, label and optionally split and patient (or group)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tensorgraph_vision.files import MEMORY, SUFFIXES, is_image, read
 from tensorgraph_vision.splits import PARTS, TEST, UNGROUPED, VAL, split
 
 COLUMNS = ("path", "label", "split", "group")
+GROUPS = ("group", "patient", "patient_id", "subject", "subject_id")  # each says the same
 
 
 class Row(NamedTuple):
@@ -76,7 +77,9 @@ def _rows(path: Path) -> list[Row]:
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in UTF-8: {error}; save it so") from None
+        raise DataError(
+            f"{path} is not in UTF-8: {error}; save it as UTF-8 (Excel calls that 'CSV UTF-8')"
+        ) from None
     head = text.split("\n", 1)[0]
     delimiter = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -87,16 +90,25 @@ def _rows(path: Path) -> list[Row]:
             raise DataError(
                 f"{path} line 1: no column {name!r}"
                 + (f"; is it {near[0]!r}?" if near else "")
-                + f" The columns are: {', '.join(columns) or 'none'}"
+                + f"; the columns are: {', '.join(columns) or 'none'}"
             )
     place = {name: columns.index(name) for name in COLUMNS if name in columns}
+    together = [name for name in GROUPS if name in columns]
+    if len(together) > 1:
+        raise DataError(
+            f"{path} line 1: the columns {' and '.join(together)} both say which images belong "
+            "together; leave one"
+        )
+    if together:
+        place["group"] = columns.index(together[0])
     rows = []
     for cells in reader:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(columns):
             raise DataError(
-                f"{path} line {reader.line_num}: {len(cells)} cells, and {len(columns)} columns"
+                f"{path} line {reader.line_num}: the number of cells is {len(cells)}, and line 1 has "
+                f"{len(columns)}; put text with a {delimiter!r} in it between quotes"
             )
         found = {name: cells[at].strip() for name, at in place.items()}
         for name in ("path", "label"):
