@@ -192,3 +192,10 @@ def test_a_numpy_scalar_as_bound_does_not_widen_the_dtype(backend):
     x = tg.tensor(np.ones(3, "float32"))
     for out in (ops.clip(x, max=np.float64(0.5)), ops.hardtanh(x, max_val=np.float64(0.5))):
         assert out.dtype == str(out.numpy().dtype) == "float32"
+
+
+@pytest.mark.parametrize("axis", [None, (0, 1), (1,)])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "cumsum", "argsort"])
+def test_ops_along_one_axis_take_no_other_number_of_them(name, axis):
+    with pytest.raises(ShapeError, match=rf"{name}: axis .* does not fit float32\[2,3\]"):
+        getattr(ops, name)(X, axis=axis)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, floating, unary, where
-from tensorgraph.ops.reduction import axes_of, sum  # noqa: A004  the op
+from tensorgraph.ops.reduction import sum  # noqa: A004  the op
+from tensorgraph.ops.shape import axis_of
 from tensorgraph.spec import Shaped, Spec
 from tensorgraph_ops.elementwise import clip
 from tensorgraph_ops.functions import erf, exp, expm1, log1p, tanh
@@ -89,7 +90,7 @@ def softmax(x: Shaped, *, axis: int = -1) -> Spec:
     return Spec(x.shape, floating("softmax", x))
 
 
-softmax.canonical(lambda x, *, axis: {"axis": axes_of("softmax", x, axis)[0]})
+softmax.canonical(lambda x, *, axis: {"axis": axis_of("softmax", x, axis)})
 
 
 @softmax.kernel
@@ -110,7 +111,7 @@ def log_softmax(x: Shaped, *, axis: int = -1) -> Spec:
     return Spec(x.shape, floating("log_softmax", x))
 
 
-log_softmax.canonical(lambda x, *, axis: {"axis": axes_of("log_softmax", x, axis)[0]})
+log_softmax.canonical(lambda x, *, axis: {"axis": axis_of("log_softmax", x, axis)})
 
 
 @log_softmax.kernel

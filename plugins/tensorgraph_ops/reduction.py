@@ -10,7 +10,7 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.op import Op, op
 from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric, sqrt, where
 from tensorgraph.ops.reduction import axes_of, reduced, spread, sum, wide  # noqa: A004  the op
-from tensorgraph.ops.shape import permute_dims, reshape
+from tensorgraph.ops.shape import axis_of, permute_dims, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
 from tensorgraph_ops.functions import exp
 
@@ -163,7 +163,7 @@ def cumsum(x: Shaped, *, axis: int, reverse: bool = False) -> Spec:
 
 @cumsum.canonical
 def _(x: Shaped, *, axis: int, reverse: bool) -> dict[str, Any]:
-    return {"axis": axes_of("cumsum", x, axis)[0], "reverse": bool(reverse)}
+    return {"axis": axis_of("cumsum", x, axis), "reverse": bool(reverse)}
 
 
 @cumsum.kernel

@@ -17,7 +17,7 @@ Ints = tuple[int, ...]
 
 def axis_of(name: str, x: Shaped, axis: int) -> int:
     """An axis counted from 0."""
-    if not -x.ndim <= axis < x.ndim:
+    if not isinstance(axis, int) or not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"{name}: axis {axis} does not fit {Spec(x.shape, x.dtype)}")
     return axis % x.ndim
 
