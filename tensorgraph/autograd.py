@@ -33,7 +33,10 @@ def grad(
             )
         wanted.append(x.node)
     found = _walk(output, seed, set(wanted), create_graph)
-    return [found[n] if n in found else _zeros(x) for n, x in zip(wanted, inputs, strict=True)]
+    for node, x in zip(wanted, inputs, strict=True):
+        if node not in found:
+            found[node] = ops.broadcast_to(x.constant(0), shape=x.shape)
+    return [found[node] for node in wanted]
 
 
 def backward(output: Tensor, seed: Tensor | None, create_graph: bool) -> None:
@@ -41,6 +44,7 @@ def backward(output: Tensor, seed: Tensor | None, create_graph: bool) -> None:
         for node, g in _walk(output, seed, None, create_graph).items():
             leaf = node.tensor() if isinstance(node, Leaf) else None
             if leaf is not None:
+                g = g if create_graph else g.detach()  # a rule may give two leaves one tensor
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
 
 
@@ -96,10 +100,6 @@ def _seed(output: Tensor, seed: Tensor | None) -> Tensor:
     if seed.spec != output.spec:
         raise GradientError(f"backward: the seed {seed.spec} does not fit {output.spec}")
     return seed
-
-
-def _zeros(x: Tensor) -> Tensor:
-    return ops.broadcast_to(x.constant(0), shape=x.shape)
 
 
 def _topological(root: Node | Leaf) -> list[Node | Leaf]:

@@ -71,10 +71,6 @@ class Abstract:
 ABSTRACT: Backend = Abstract()
 
 
-def _no_values(*arrays: Any, **params: Any) -> None:
-    return None
-
-
 def _imported(kernel: Kernel) -> Callable[..., Any]:
     if not isinstance(kernel.run, str):
         return kernel.run
@@ -103,7 +99,7 @@ def select_kernel(
     the op's portable one. ``pinned`` names one kernel and admits no other.
     """
     if backend is ABSTRACT:
-        return _no_values
+        return lambda *arrays, **params: None
     kernels = [k for k in (*offered, *backend.kernels) if k.op == op.name]
     if op.portable is not None:
         kernels.append(Kernel(op.name, "portable", functools.partial(op.portable, backend.xp)))

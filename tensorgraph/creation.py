@@ -28,8 +28,7 @@ def tensor(
         dtype = _natural_dtype(data)
     array = chosen.asarray(data, dtype)
     made = Tensor(array, chosen, Spec(tuple(array.shape), str(array.dtype)))
-    if requires_grad:
-        made.requires_grad = True
+    made.requires_grad = requires_grad
     return made
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any, NamedTuple
 
 from tensorgraph import config
@@ -42,7 +41,7 @@ def run(op: Op[...], inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
             backend = _common_backend(op, inputs)
             break
     specs = tuple([x.spec for x in inputs])
-    key = (op, backend, specs, settings.kernels, *params.items())
+    key = (op, backend, specs, settings.kernels, *params.items(), *map(type, params.values()))
     try:
         call = _calls[key]
     except KeyError:
@@ -109,7 +108,7 @@ def _lift(op: Op[...], inputs: tuple[Any, ...], settings: config.Settings) -> tu
 
 
 def _number(op: Op[...], value: Any, dtype: str | None, backend: Backend, default: str) -> Tensor:
-    if isinstance(value, numbers.Number) and hasattr(value, "item"):
+    if getattr(value, "shape", None) == ():
         value = value.item()  # a NumPy scalar
     natural = {bool: "bool", int: "int64", float: default}.get(type(value))
     if natural is None:

@@ -59,8 +59,7 @@ class Summary:
             lines.append("  ".join(left + right))
         return "\n".join(lines)
 
-    def __repr__(self) -> str:
-        return str(self)
+    __repr__ = __str__
 
 
 def flops_of(op: Op[...], out: Spec, inputs: tuple[Spec, ...], params: Mapping[str, Any]) -> int:

@@ -120,11 +120,20 @@ class Tensor:
             )
         if wanted and not is_floating(self.dtype):
             raise GradientError(f"only floating-point tensors have gradients, not {self.spec}")
-        self.node = Leaf(self) if wanted else None
+        self.node = (self.node or Leaf(self)) if wanted else None
 
     def detach(self) -> Tensor:
         """The same values, without the graph behind them."""
         return Tensor(self.data, self.backend, self.spec)
+
+    def __deepcopy__(self, memo: Any) -> Tensor:
+        """A tensor of its own; of one that an op made, the values without the graph."""
+        twin = self.detach()
+        twin.requires_grad = isinstance(self.node, Leaf)
+        return twin
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"{self!r} is not pickled: its graph and backend stay here; use x.numpy()")
 
     def constant(self, values: Any, dtype: str | None = None) -> Tensor:
         """A tensor beside this one, on its backend: a number or nested sequences of numbers."""
@@ -189,10 +198,10 @@ class Tensor:
         return host if dtype is None else host.astype(dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.data.__dlpack__(**options)
+        return self[...].data.__dlpack__(**options)  # NumPy's scalars have none
 
     def __dlpack_device__(self) -> Any:
-        return self.data.__dlpack_device__()
+        return self[...].data.__dlpack_device__()
 
     def __len__(self) -> int:
         if not self.shape:

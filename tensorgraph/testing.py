@@ -32,14 +32,11 @@ def gradcheck(
     function itself. Choose inputs away from kinks. Raises ``GradientError``.
     """
     with config.Scope(dtype=config.Choice("float64", "gradcheck")):
-        leaves = [tensor(x, dtype="float64") if _differentiable(x) else tensor(x) for x in inputs]
+        given = [tensor(x) for x in inputs]
+        leaves = [tensor(x, dtype="float64") if is_floating(x.dtype) else x for x in given]
         if not any(is_floating(x.dtype) for x in leaves):
             raise GradientError("gradcheck: no input is floating point, so nothing is checked")
         return _check(function, leaves, order, step, tolerance, seed)
-
-
-def _differentiable(x: Any) -> bool:
-    return is_floating(tensor(x).dtype)
 
 
 def random_like(x: Tensor, seed: int) -> Tensor:

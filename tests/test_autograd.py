@@ -233,3 +233,20 @@ def test_gradcheck_catches_wrong_rules_and_never_passes_for_nothing():
         gradcheck(frozen, [x], order=2)
     with pytest.raises(GradientError, match="no input is floating point"):
         gradcheck(lambda x: x, [np.arange(3)])
+
+
+def test_asking_again_for_a_gradient_forgets_nothing():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    f = (x * x).sum()
+    x.requires_grad = True
+    assert tg.grad(f, [x])[0].numpy().tolist() == [2, 4]
+
+
+def test_the_gradients_of_two_leaves_are_two_tensors():
+    x, y = (tg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    seed = tg.tensor([4.0, 8.0])
+    (x + y).backward(seed)
+    for leaf in (x, y):
+        leaf.grad.assign(leaf.grad * 0.5)
+    assert x.grad.numpy().tolist() == y.grad.numpy().tolist() == [2, 4]
+    assert seed.numpy().tolist() == [4, 8]

@@ -1,5 +1,8 @@
 """Tensors: making them, reading them, mixing them, and what is refused."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -162,3 +165,30 @@ def test_repr_shows_values_and_where_they_live():
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     assert repr(x) == "Tensor([1. 2.], float32[2], numpy)"
     assert repr(x * 2) == "Tensor([2. 4.], float32[2], numpy, op=multiply)"
+
+
+def test_a_copy_works_with_the_tensors_here_and_a_pickle_is_refused():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    twin, values = copy.deepcopy([x, x * 2])
+    (twin * x).sum().backward()
+    assert twin.grad.numpy().tolist() == x.grad.numpy().tolist() == [1, 2]
+    assert values.numpy().tolist() == [2, 4] and not values.requires_grad
+    with pytest.raises(TypeError, match=r"is not pickled: its graph and backend stay here"):
+        pickle.dumps(x)
+    with pytest.raises(TypeError, match=r"is not pickled"):
+        copy.copy(x)
+
+
+def test_a_number_of_numpy_is_a_number():
+    assert (tg.tensor([True, False]) & np.bool_(True)).numpy().tolist() == [True, False]
+    assert (tg.tensor([1.0]) * np.array(2.0)).spec == tg.Spec((1,), "float32")
+    scalar = tg.tensor(2.0) * 2  # NumPy's functions return scalars, which export nothing
+    assert np.from_dlpack(scalar) == 4
+
+
+def test_what_a_call_says_does_not_depend_on_the_calls_before():
+    x = tg.tensor(np.ones((1, 1, 4, 4), "float32"))
+    for call in (lambda k: tg.ops.max_pool(x, kernel_size=k), lambda k: tg.ops.sum(x, axis=k)):
+        assert call(2).ndim > 2
+        with pytest.raises(TypeError):
+            call(2.0)
