@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tensorgraph import config
-from tensorgraph.spec import Spec
+from tensorgraph.errors import DtypeError
+from tensorgraph.spec import DTYPES, Spec
 from tensorgraph.tensor import Tensor
 
 
@@ -28,6 +29,8 @@ def tensor(
         dtype = _natural_dtype(data)
     array = chosen.asarray(data, dtype)
     made = Tensor(array, chosen, Spec(tuple(array.shape), str(array.dtype)))
+    if made.dtype not in DTYPES:
+        raise DtypeError(f"tensor: {made.spec} is none of {', '.join(DTYPES)}; give numbers")
     made.requires_grad = requires_grad
     return made
 

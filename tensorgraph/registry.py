@@ -68,15 +68,12 @@ class Registry(Mapping[str, Any]):
         return self._things
 
     def __getitem__(self, name: str) -> Any:
-        try:
-            return self._loaded()[name]
-        except KeyError:
-            raise UnknownNameError(self._unknown(name)) from None
-
-    def _unknown(self, name: str) -> str:
+        things = self._loaded()
+        if name in things:
+            return things[name]
         if name in self._missing:
-            return f"{self.kind} {name!r} is missing: {self._missing[name]}"
-        return f"no {self.kind} is named {near_miss(name, self._things)}{self._note()}"
+            raise UnknownNameError(f"{self.kind} {name!r} is missing: {self._missing[name]}")
+        raise UnknownNameError(f"no {self.kind} is named {near_miss(name, things)}{self._note()}")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

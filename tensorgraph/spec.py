@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Protocol
 
+DTYPES = (
+    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    *("float16", "float32", "float64"),
+)
+
 
 class Shaped(Protocol):
     """Anything with a shape and a dtype: a tensor, or the spec of one."""

@@ -46,6 +46,11 @@ def test_a_tensor_shares_no_memory_with_its_source_or_its_copies():
     np.testing.assert_array_equal(x.numpy(), [1, 1, 1])
 
 
+def test_bytes_in_the_other_order_are_turned():
+    x = tg.tensor(np.array([1.0, 2.0], ">f4")) + tg.tensor([1.0, 2.0])
+    assert x.dtype == "float32" and x.numpy().tolist() == [2, 4]
+
+
 def test_dlpack_in_and_out():
     class Exporter:
         """An array library that speaks only DLPack."""
@@ -121,6 +126,9 @@ def test_operators_are_numpys():
             ValueError,
             r"add: cannot broadcast float32\[2\] with float32\[3\]",
         ),
+        (lambda: tg.tensor(["1"]), DtypeError, r"tensor: <U1\[1\] is none of bool, int8.*numbers"),
+        (lambda: tg.tensor([1j]), DtypeError, r"tensor: complex128\[1\] is none of"),
+        (lambda: tg.tensor(None), DtypeError, r"tensor: object\[\] is none of"),
         (lambda: tg.tensor([1], requires_grad=True), GradientError, "only floating-point tensors"),
     ],
 )

@@ -23,7 +23,8 @@ class NumpyBackend:
     def asarray(self, data: Any, dtype: str | None) -> Any:
         if hasattr(data, "__dlpack__") and not isinstance(data, numpy.ndarray | numpy.generic):
             data = numpy.from_dlpack(data)
-        return numpy.array(data, dtype)
+        array = numpy.array(data, dtype)
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
 
     def to_host(self, array: Any) -> Any:
         return numpy.asarray(array)

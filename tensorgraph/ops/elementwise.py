@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import Op, op
-from tensorgraph.spec import Shaped, Spec, is_floating
+from tensorgraph.spec import DTYPES, Shaped, Spec, is_floating
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     Binary: TypeAlias = Op[[Operand, Operand]]
 Function = Callable[..., Any]
 Maybe = Function | None
-
-DTYPES = (
-    *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-    *("float16", "float32", "float64"),
-)
 
 
 def broadcast(name: str, *xs: Shaped) -> tuple[int, ...]:
