@@ -169,6 +169,8 @@ def test_a_broken_plugin_is_one_line(tmp_path):
         assert "nothing_of_that_name" in found.stdout
         assert found.stderr.count("\n") == 1
         assert found.stderr.startswith("tensorgraph: warning: plugin 'broken'")
+        shown = "".join(found.stdout.split())
+        assert ("broken_tensorgraph.py:1in" in shown) == (name == "doctor"), "file and line"
     found = process("train", TENSORGRAPH_STRICT_PLUGINS="1", **path)
     assert found.returncode == 2
     assert "Traceback" not in found.stderr

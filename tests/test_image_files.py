@@ -190,6 +190,10 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     (tmp_path / "dog" / "03.png").unlink()
     with pytest.raises(DataError, match=r"dog/03.png cannot be read: No such file"):
         lazy[np.arange(20)]
+    with pytest.raises(
+        DataError, match=r"cat is a folder; name the images in it, such as .*cat/\*"
+    ):
+        tg.datasets["image"].load(tmp_path / "cat")
 
 
 def test_pixels_that_are_not_read(tmp_path):
@@ -204,7 +208,9 @@ def test_a_format_that_only_bears_the_name_is_refused(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(grey()).save(buffer, "gif")
     (tmp_path / "cat" / "02.png").write_bytes(buffer.getvalue())
-    with pytest.raises(DataError, match=r"cat/02.png cannot be read as an image"):
+    with pytest.raises(
+        DataError, match=r"cat/02.png cannot be read as an image: it is none of PNG"
+    ):
         load(tmp_path)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tensorgraph_train.runfile import Settings
 from training_help import archive, command, pictures, train
 
 import tensorgraph as tg
@@ -29,6 +30,19 @@ def test_a_path_that_is_not_there(said):
 
 def test_the_near_miss_of_a_dataset(said):
     assert "did you mean 'digits'?" in said(*train("--data", "digitz"))
+
+
+def test_a_path_for_a_dataset_that_reads_none(said):
+    pictures("pictures", "cat", "dog")
+    assert "digits reads no path, and pictures is given" in said(
+        *train("--data", "pictures", "--set", "data.name=digits")
+    )
+
+
+def test_a_folder_named_as_a_dataset(said):
+    pictures("image", "cat", "dog")
+    assert "write ./image for the path" in said(*train("--data", "image"))
+    assert command(*train("--data", "./image")) == 0
 
 
 def test_an_empty_folder(said):
@@ -123,6 +137,21 @@ def test_an_option_of_the_wrong_kind(said):
     assert "fast" in error
 
 
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        (
+            "train.optimizer.lr=fast",
+            "train.optimizer.lr = 'fast'; it takes a number, such as 0.001",
+        ),
+        ("train.optimizer.amsgrad=3", "train.optimizer.amsgrad = 3; it takes true or false"),
+        ("train.optimizer.betas=0.9", "train.optimizer.betas = 0.9; it takes a list, such as [0.9"),
+    ],
+)
+def test_the_kind_of_an_option(said, option, says):
+    assert says in said(*train("--set", option))
+
+
 def test_misspelt_commands_and_flags(said):
     assert "Did you mean 'train'?" in said("trian")
     assert "--modle" in said("train", "--modle", "x")
@@ -153,6 +182,23 @@ def test_a_folder_that_holds_something_else(said):
     assert "--out out: the folder is not empty" in said(*train())
     Path("file").write_text("")
     assert "--out file: it is a file" in said("train", "--out", "file")
+
+
+def test_two_runs_at_once_do_not_share_a_folder(capsys, monkeypatch):
+    from tensorgraph_train import display, prepare
+
+    dataset, named = tg.datasets.digits.load(None), Settings().model
+    first, second = (prepare.new_folder(dataset, named) for _ in range(2))
+    assert first != second and first.is_dir() and second.is_dir()
+
+    def another_begins(*args):
+        Path("out").mkdir()
+        Path("out/run.toml").write_text("")
+
+    monkeypatch.setattr(display, "before", another_begins)
+    assert command(*train()) == 2
+    assert "--out out: it holds another run" in capsys.readouterr().err
+    assert Path("out/run.toml").read_text() == "", "the other run's file is untouched"
 
 
 def test_resuming_what_is_not_there(said):

@@ -90,6 +90,10 @@ def test_quotes_may_be_left_out():
     [
         ("[train]\nepoch = 3", "run.toml: no key train.epoch; did you mean epochs?"),
         ("[trian]", "run.toml: no section [trian]; did you mean train?"),
+        (
+            "[optimizer]\nlr = 0.1",
+            "run.toml: no section [optimizer]; did you mean train.optimizer?",
+        ),
         ("[train]\nepochs = 0", "train.epochs = 0; it takes a whole number, at least 1"),
         ("[train]\nepochs = 1.5", "train.epochs = 1.5; it takes a whole number"),
         ("[train]\nepochs = true", "train.epochs = True; it takes a whole number"),

@@ -87,7 +87,7 @@ def test_a_class_with_too_few_images_is_named():
     assert "class 'dog' has 2 images, too few to have one in each of train, val, test" in str(
         error.value
     )
-    assert "val or test to 0" in str(error.value)
+    assert "--set data.val=0" in str(error.value)
 
 
 @pytest.mark.parametrize(("val", "test"), [(-0.1, 0.2), (0.5, 0.5), (1.0, 0.0), (float("nan"), 0)])

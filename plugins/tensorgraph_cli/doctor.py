@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+import traceback
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,23 @@ def _available(name: str) -> str:
     return f"available: {backend.xp.__name__} {version}"
 
 
+def _place(error: BaseException) -> str:
+    """Where in the plugin's files it went wrong: the innermost line that is not ours."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}"
+    ours = str(Path(tg.__file__).parent)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if not frame.filename.startswith((ours, "<")) and "/pluggy/" not in frame.filename:
+            return f"{frame.filename}:{frame.lineno}"
+    return ""
+
+
 def _plugins() -> list[tuple[str, str]]:
     rows = []
     for info in tg.plugins.infos.values():
         state = f"broken: {describe(info.error)}" if info.error else "loaded"
+        if info.error and (place := _place(info.error)):
+            state += f" at {place}"
         took = f"{info.seconds * 1000:.0f} ms"
         rows.append((info.name, f"{state} in {took}, {info.module} {info.version}"))
     off = "left out by TENSORGRAPH_DISABLE_PLUGINS"

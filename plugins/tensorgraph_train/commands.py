@@ -84,6 +84,8 @@ def _train(
         run.folder = out or prepare.new_folder(run.feed.dataset, run.card.model)
         display.before(run, chosen)
         run.folder.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            prepare.check_folder(run.folder, False)  # while the images were read it may have filled
         go_on = f"tensorgraph train --resume --out {run.folder}"
         try:
             if resume:

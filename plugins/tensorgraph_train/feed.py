@@ -30,9 +30,8 @@ def load(data: Data, seed: int) -> tg.Dataset:
         **(data.options or {}),
     }
     if data.name is not None:
-        source, path = tg.datasets[data.name], None
-        if data.path is not None:
-            path = resolve_source(data.path, {data.name: source})[1]
+        only = {data.name: tg.datasets[data.name]}
+        source, path = resolve_source(data.path or data.name, only)
     elif data.path is not None:
         source, path = resolve_source(data.path, tg.datasets)
     else:

@@ -31,6 +31,8 @@ def resolve(
                 f"{where}: {registry.kind} {named.name!r} has no option {name!r}"
                 f"{near(name, options)}"
             )
+    for name, value in named.options.items():
+        _check_kind(f"{where}.{name}", options[name], value)
     missing = [k for k, p in options.items() if p.default is p.empty and k not in named.options]
     if missing:
         raise ConfigError(
@@ -39,6 +41,22 @@ def resolve(
         )
     defaults = {k: p.default for k, p in options.items() if _writable(p.default)}
     return Named(named.name, {**defaults, **named.options})
+
+
+def _check_kind(key: str, parameter: inspect.Parameter, value: Any) -> None:
+    """Text where the default is a number would fail later, with words about the program."""
+    default = parameter.default
+    if "str" in str(parameter.annotation):
+        return
+    wanted = ""
+    if isinstance(default, bool):
+        wanted = "" if isinstance(value, bool) else "true or false"
+    elif isinstance(default, int | float):
+        wanted = "" if isinstance(value, int | float) else f"a number, such as {default}"
+    elif isinstance(default, list | tuple):
+        wanted = "" if isinstance(value, list | tuple) else f"a list, such as {list(default)}"
+    if wanted:
+        raise ConfigError(f"{key} = {value!r}; it takes {wanted}")
 
 
 def _writable(value: Any) -> bool:

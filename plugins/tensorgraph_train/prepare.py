@@ -108,12 +108,17 @@ def _plugins(settings: Settings) -> dict[str, str]:
 
 
 def new_folder(dataset: tg.Dataset, model: Named) -> Path:
-    """The first of runs/<data>-<model>-1, -2, … that is free."""
+    """The first of runs/<data>-<model>-1, -2, … that is free, made: it is this run's alone."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{dataset.name}-{model.name}").strip("-.")
     number = 1
-    while (folder := Path("runs") / f"{stem}-{number}").exists():
-        number += 1
-    return folder
+    while True:
+        folder = Path("runs") / f"{stem}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def check_folder(folder: Path, resume: bool) -> None:

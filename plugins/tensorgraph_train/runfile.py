@@ -214,9 +214,10 @@ def settings(table: Mapping[str, Any], origins: Mapping[str, str], origin: str) 
     """Check every key. ``origins`` says where some keys come from, ``origin`` that of the rest."""
     for name in table:
         if name not in SECTIONS:
-            raise ConfigError(
-                f"{origins.get(name, origin)}: no section [{name}]{near(name, SECTIONS)}"
-            )
+            source = next((o for k, o in origins.items() if k.startswith(f"{name}.")), origin)
+            inner = name in {f.name for f in dataclasses.fields(Train)}
+            hint = f"; did you mean train.{name}?" if inner else near(name, SECTIONS)
+            raise ConfigError(f"{source}: no section [{name}]{hint}")
     parts: dict[str, Any] = {}
     for name, value in table.items():
         if name == "model":

@@ -13,6 +13,10 @@ from tensorgraph.errors import DataError, PluginError
 def resolve_source(data: str, sources: Mapping[str, Source]) -> tuple[Source, Path | None]:
     """The source that ``data`` means: a registered name, or a path that one source reads."""
     if data in sources:
+        if sources[data].reads and Path(data).exists():
+            raise DataError(
+                f"{data!r} is the name of a dataset and something here; write ./{data} for the path"
+            )
         return sources[data], None
     path = Path(data).expanduser()
     if not path.exists():
@@ -27,5 +31,7 @@ def resolve_source(data: str, sources: Mapping[str, Source]) -> tuple[Source, Pa
         raise PluginError(f"{path} is read by several sources: {', '.join(found)}; disable one")
     if not found:
         kinds = "; ".join(dict.fromkeys(s.reads for s in sources.values() if s.reads))
+        if not kinds:
+            raise DataError(f"{', '.join(sources)} reads no path, and {path} is given; leave one")
         raise DataError(f"{path} is of no kind that is read, which are: {kinds}")
     return next(iter(found.values())), path

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tensorgraph.errors import DataError
 from tensorgraph_vision.pixels import check_options, resized, white_of, with_channels
@@ -175,8 +175,12 @@ def _pixels(image: Image.Image, header: Header) -> Any:
 
 
 def _broken(name: str, error: Exception) -> DataError:
+    if isinstance(error, IsADirectoryError):
+        return DataError(f"{name} is a folder; name the images in it, such as {name}/*.png")
     if isinstance(error, OSError) and error.errno is not None:
         return DataError(f"{name} cannot be read: {error.strerror}")
+    if isinstance(error, UnidentifiedImageError):
+        return DataError(f"{name} cannot be read as an image: it is none of {', '.join(FORMATS)}")
     return DataError(f"{name} cannot be read as an image: it is damaged or cut short ({error})")
 
 

@@ -123,7 +123,8 @@ def _by_group(
             return {part: [i for key in own for i in images[key]] for part, own in chosen.items()}
     raise DataError(
         f"no way was found to share {_count(len(counts), 'group')} out to {', '.join(shares)} so "
-        "that every part has every class; do without one (--set data.val=0 or --set data.test=0), or add a column 'split'"
+        "that every part has every class; do without one (--set data.val=0 or "
+        "--set data.test=0), or add a column 'split'"
     )
 
 

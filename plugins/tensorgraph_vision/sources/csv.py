@@ -107,8 +107,8 @@ def _rows(path: Path) -> list[Row]:
             continue
         if len(cells) != len(columns):
             raise DataError(
-                f"{path} line {reader.line_num}: the number of cells is {len(cells)}, and line 1 has "
-                f"{len(columns)}; put text with a {delimiter!r} in it between quotes"
+                f"{path} line {reader.line_num}: the number of cells is {len(cells)}, and "
+                f"line 1 has {len(columns)}; put text with a {delimiter!r} in it between quotes"
             )
         found = {name: cells[at].strip() for name, at in place.items()}
         for name in ("path", "label"):

@@ -110,8 +110,8 @@ def _arrays(path: Path) -> dict[str, Any]:
             raise
         if "pickle" in str(error):
             raise DataError(
-                f"{path} holds pickled Python objects, which are refused because loading them "
-                "runs code; save it again with arrays of numbers only"
+                f"{path} is no .npz archive, or holds pickled Python objects, which are refused "
+                "because loading them runs code; save it again with arrays of numbers only"
             ) from None
         raise DataError(f"{path} is damaged or cut short: {error}") from error
 
@@ -155,7 +155,8 @@ def _labels(x: Any, n: int, where: str) -> Any:
         )
     if x.dtype.kind not in "iu" or x.size != n:
         raise DataError(
-            f"{where} are {x.dtype}{list(x.shape)} for {n} images; wanted is one integer an image"
+            f"{where} are {x.dtype}{list(x.shape)} for {n} images; wanted is one integer an image, "
+            "from 0 on: the number of its class"
         )
     if x.size and x.min() < 0:
         raise DataError(f"{where}[{int(x.argmin())}] is {x.min()}; labels are integers from 0")
