@@ -25,6 +25,8 @@ def grad(
     be differentiated again. An input that ``output`` does not depend on has gradient zero.
     """
     wanted = []
+    if isinstance(inputs, Tensor):  # its elements are no inputs: their gradients would be 0
+        raise TypeError("grad: takes a list of inputs, not one tensor: [x]")
     for i, x in enumerate(inputs):
         if x.node is None:
             raise GradientError(

@@ -250,3 +250,9 @@ def test_the_gradients_of_two_leaves_are_two_tensors():
         leaf.grad.assign(leaf.grad * 0.5)
     assert x.grad.numpy().tolist() == y.grad.numpy().tolist() == [2, 4]
     assert seed.numpy().tolist() == [4, 8]
+
+
+def test_one_tensor_in_place_of_a_list_is_refused():
+    x = tg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match=r"grad: takes a list of inputs, not one tensor: \[x\]"):
+        tg.grad((x * x).sum(), x)
