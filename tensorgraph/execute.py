@@ -114,7 +114,7 @@ def _number(op: Op[...], value: Any, dtype: str | None, backend: Backend, defaul
     if natural is None:
         raise TypeError(
             f"{op.name}: takes tensors and Python numbers, not {type(value).__name__}; "
-            "wrap it: tg.tensor(…)"
+            "wrap it: tg.tensor(…), or name the parameter that it is"
         )
     dtype = dtype or natural
     if kind(natural) > kind(dtype):

@@ -200,3 +200,16 @@ def test_what_a_call_says_does_not_depend_on_the_calls_before():
         assert call(2).ndim > 2
         with pytest.raises(TypeError):
             call(2.0)
+
+
+def test_reshape_takes_sizes_or_one_shape():
+    x = tg.tensor([[1, 2, 3], [4, 5, 6]])
+    for shape in ((3, 2), ((3, 2),), ([3, 2],), (3, -1), ((-1, 2),)):
+        assert x.reshape(*shape).shape == (3, 2)
+    assert x.reshape(-1).shape == x.reshape((6,)).shape == (6,)
+    assert x[0, :1].reshape().shape == x[0, :1].reshape(()).shape == ()
+
+
+def test_a_parameter_without_its_name():
+    with pytest.raises(TypeError, match=r"reshape: takes tensors .* or name the parameter that"):
+        tg.ops.reshape(tg.tensor([1.0]), (1, 1))

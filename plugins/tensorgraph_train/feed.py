@@ -30,8 +30,8 @@ def load(data: Data, seed: int) -> tg.Dataset:
         **(data.options or {}),
     }
     if data.name is not None:
-        only = {data.name: tg.datasets[data.name]}
-        source, path = resolve_source(data.path or data.name, only)
+        named = {data.name: tg.datasets[data.name]}
+        source, path = resolve_source(data.path or data.name, named)
     elif data.path is not None:
         source, path = resolve_source(data.path, tg.datasets)
     else:
