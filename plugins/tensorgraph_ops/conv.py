@@ -19,6 +19,7 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import floating
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.shape import pad
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -279,8 +280,11 @@ def conv_transpose(
             f"conv_transpose: x has {x.shape[1]} channels and w expects {w.shape[0]}: "
             f"{_text(x=x, w=w)}"
         )
+    pairs = tuple((low, low - min(e, low)) for low, e in zip(p, extra))  # e crops less at the end
+    beyond = [max(e - low, 0) for low, e in zip(p, extra)]  # and what no window reaches is 0
     size = tuple(
-        (n - 1) * s + _span(k, d) - 2 * p + e
-        for n, k, s, d, p, e in zip(x.shape[2:], w.shape[2:], s, d, p, extra)
+        (n - 1) * s + _span(k, d) - sum(pair)
+        for n, k, s, d, pair in zip(x.shape[2:], w.shape[2:], s, d, pairs)
     )
-    return conv_input(x, w, size=size, groups=groups, **given)
+    out = conv_input(x, w, size=size, stride=s, padding=pairs, dilation=d, groups=groups)
+    return pad(out, ((0, 0), (0, 0), *[(0, n) for n in beyond])) if any(beyond) else out

@@ -183,5 +183,7 @@ CASES = [
                output_padding=(1, 2)),
     transposed((2, 2, 5), (2, 3, 4), stride=2, padding=1),
     transposed((1, 2, 2, 3, 2), (2, 1, 2, 2, 3), stride=(1, 2, 2), output_padding=(0, 1, 1)),
+    transposed((2, 3, 4, 3), (3, 2, 2, 3), dilation=(3, 2), padding=(1, 2), output_padding=(2, 1)),
+    transposed((1, 2, 5), (2, 1, 2), dilation=2, output_padding=1),
     transposed((0, 2, 4, 4), (2, 3, 2, 2), stride=2),
 ]  # fmt: skip
