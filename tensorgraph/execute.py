@@ -70,11 +70,12 @@ def _settle(
     settings: config.Settings,
 ) -> Call:
     unknown = params.keys() - set(op.parameters)
-    if unknown:
+    if unknown or (len(specs) > len(op.inputs) and not op.variadic):
+        wrong = ", ".join(map(repr, sorted(unknown))) or "is given without its name"
         known = ", ".join(op.parameters) or "none"
         raise TypeError(
-            f"{op.name}: no parameter {', '.join(map(repr, sorted(unknown)))}; it has {known} "
-            f"and takes {len(op.inputs)} tensors by position"
+            f"{op.name}: no parameter {wrong}; it has {known} and takes {len(op.inputs)} tensors "
+            "by position"
         )
     params = {**op.defaults, **params}
     if op.canonicalize is not None:

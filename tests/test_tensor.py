@@ -85,7 +85,7 @@ def test_operators_are_numpys():
         (x != y, a != b), (~(x > 0), ~(a > 0)), ((x > 0) & (y > 1), (a > 0) & (b > 1)),
         ((x > 0) | (y > 1), (a > 0) | (b > 1)), (x.T, a.T), (x @ y, a @ b), (x[0, 1:], a[0, 1:]),
         (x.sum(0), a.sum(0)), (x.mean(1, True), a.mean(1, keepdims=True)),
-        (x.reshape(4), a.reshape(4)),
+        (x.reshape(4), a.reshape(4)), (x.reshape((4, 1)), a.reshape((4, 1))),
     ]  # fmt: skip
     for ours, want in pairs:
         np.testing.assert_allclose(ours.numpy(), want)
@@ -119,7 +119,12 @@ def test_operators_are_numpys():
         (
             lambda: tg.ops.sum(tg.tensor([1.0]), axes=0),
             TypeError,
-            "sum: no parameter 'axes'; it has axis, keepdims",
+            "sum: no parameter 'axes'; it takes 1 by position, and by name axis, keepdims",
+        ),
+        (
+            lambda: tg.ops.sum(tg.tensor([1.0]), 0),
+            TypeError,
+            "sum: 2 tensors were given; it takes 1 by position, and by name axis, keepdims",
         ),
         (
             lambda: tg.tensor([1.0, 2.0]) + tg.tensor([1.0, 2.0, 3.0]),
@@ -213,3 +218,6 @@ def test_reshape_takes_sizes_or_one_shape():
 def test_a_parameter_without_its_name():
     with pytest.raises(TypeError, match=r"reshape: takes tensors .* or name the parameter that"):
         tg.ops.reshape(tg.tensor([1.0]), (1, 1))
+    says = r"softmax: no parameter is given without its name; it has axis and takes 1 tensors by"
+    with pytest.raises(TypeError, match=says):
+        tg.ops.softmax(tg.tensor([[1.0, 2.0]]), 1)
