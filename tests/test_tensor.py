@@ -119,12 +119,7 @@ def test_operators_are_numpys():
         (
             lambda: tg.ops.sum(tg.tensor([1.0]), axes=0),
             TypeError,
-            "sum: no parameter 'axes'; it takes 1 by position, and by name axis, keepdims",
-        ),
-        (
-            lambda: tg.ops.sum(tg.tensor([1.0]), 0),
-            TypeError,
-            "sum: 2 tensors were given; it takes 1 by position, and by name axis, keepdims",
+            "sum: no parameter 'axes'; it has axis, keepdims",
         ),
         (
             lambda: tg.tensor([1.0, 2.0]) + tg.tensor([1.0, 2.0, 3.0]),
