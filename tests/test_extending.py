@@ -58,10 +58,14 @@ def initializers(registry):
 
 def optimizers(registry):
     x = tg.tensor([1.0, -1.0], requires_grad=True)
-    optimizer = registry.sign([x], lr=0.25)
+    optimizer = registry.lion([x], lr=0.25)
     (x * x).sum().backward()
     optimizer.step()
     assert x.numpy().tolist() == [0.75, -0.75]
+    x.grad = tg.tensor([-0.1, -0.2])  # the first is outweighed by 0.9 m = 0.018
+    optimizer.step()
+    assert x.numpy().tolist() == [0.5, -0.5]
+    np.testing.assert_allclose(optimizer.memory[0]["m"].numpy(), [0.0188, -0.0218], rtol=1e-5)
 
 
 def regularizers(registry):
@@ -116,6 +120,7 @@ def hook_of(block):
 
 @pytest.mark.parametrize("block", BLOCKS, ids=hook_of)
 def test_the_plugin_of_each_hook(block, capsys, monkeypatch):
+    tg.plugins.load()  # or the ops that it declares would be forgotten with the page's
     monkeypatch.setattr(tg.Op, "declared", dict(tg.Op.declared))
     space = {"__name__": "extending"}
     exec(compile(block.code, f"{PAGE}:{block.line}", "exec"), space)
