@@ -102,3 +102,13 @@ def test_einsum_works_on_specs_alone():
     x = tg.Tensor(None, tg.backend.ABSTRACT, tg.Spec((2, 8, 5, 4)))
     assert ops.einsum("bhqd,bhkd->bhqk", x, x).shape == (2, 8, 5, 5)
     assert ops.norm(x, axis=(1, 2), ord=math.inf).shape == (2, 4)
+
+
+@pytest.mark.parametrize("correction", [0, 1])
+def test_the_gradient_of_a_deviation_at_zero_is_zero_as_in_pytorch(correction):
+    torch = pytest.importorskip("torch")
+    rows = [[1.0, 1.0, 1.0], [1.0, 2.0, 4.0]]
+    x, theirs = tg.tensor(rows, requires_grad=True), torch.tensor(rows, requires_grad=True)
+    ops.std(x, axis=1, correction=correction).sum().backward()
+    theirs.std(dim=1, correction=correction).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), theirs.grad.numpy(), rtol=1e-5)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.ops import elementwise
-from tensorgraph.ops.elementwise import sqrt, where
 from tensorgraph.ops.linalg import matmul
 from tensorgraph.ops.reduction import sum  # noqa: A004  the op
 from tensorgraph.ops.shape import permute_dims, reshape, squeeze
@@ -128,6 +127,4 @@ def norm(x: Tensor, *, axis: Any = None, ord: float = 2, keepdims: bool = False)
         return reduction.max(elementwise.abs(x), axis=axis, keepdims=keepdims)
     if ord != 2:
         raise ShapeError(f"norm: ord {ord} is not 1, 2 or inf")
-    squared = sum(x * x, axis=axis, keepdims=keepdims)
-    zero = squared == 0
-    return where(zero, x.constant(0), sqrt(where(zero, x.constant(1), squared)))
+    return reduction.root(sum(x * x, axis=axis, keepdims=keepdims))

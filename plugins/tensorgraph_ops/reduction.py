@@ -110,6 +110,12 @@ def average(total: Tensor, x: Shaped, correction: float = 0) -> Tensor:
     return total * (1 / count if count > 0 else math.nan)
 
 
+def root(x: Tensor) -> Tensor:
+    """The square root, with 0 for its infinite gradient at 0."""
+    zero = x == 0
+    return where(zero, x.constant(0), sqrt(where(zero, x.constant(1), x)))
+
+
 def mean(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over one axis, several, or all; of nothing, NaN."""
     floating("mean", x)
@@ -126,8 +132,8 @@ def var(x: Tensor, *, axis: Axis = None, correction: float = 0, keepdims: bool =
 
 
 def std(x: Tensor, *, axis: Axis = None, correction: float = 0, keepdims: bool = False) -> Tensor:
-    """The standard deviation: the square root of ``var``."""
-    return sqrt(var(x, axis=axis, correction=correction, keepdims=keepdims))
+    """The standard deviation: the square root of ``var``. Its gradient where it is 0 is 0."""
+    return root(var(x, axis=axis, correction=correction, keepdims=keepdims))
 
 
 def prod(x: Tensor, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
