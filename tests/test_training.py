@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 from tensorgraph_train import feed, prepare, runfile, storage
 from tensorgraph_train.runfile import Named, Settings
-from training_help import command
+from training_help import command, train
 
 import tensorgraph as tg
 
@@ -169,6 +169,23 @@ def test_weights_spoilt_by_an_update_are_named(capsys):
     error = capsys.readouterr().err
     assert "epoch 1, batch 2 of 20" in error or "epoch 1, batch 3 of 20" in error
     assert "since the update before" in error
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_weights_spoilt_by_the_last_update_are_not_evaluated(capsys):
+    """Only what comes after the loss of the last batch sees them."""
+    lr = ("--set", "train.optimizer.lr=1e38", "--set", "train.batch_size=2000")
+    for more in ((), ("--set", "data.val=0")):
+        out = f"out{len(more)}"
+        assert command(*train("--out", out, *lr, *more)) == 2
+        assert "the model gives NaN or infinity, so nothing can be said" in capsys.readouterr().err
+        assert not Path(out, "evaluation.json").exists()
+
+
+def test_a_loss_of_each_image_is_said_before_training(capsys):
+    assert command(*train("--set", "train.loss.reduction=none")) == 2
+    assert "gives a number for each image" in capsys.readouterr().err
+    assert not Path("out").exists()
 
 
 def test_a_metric_that_is_not_defined_is_said_before_training(tmp_path):

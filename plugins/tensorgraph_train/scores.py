@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
+from tensorgraph.errors import TensorgraphError
 from tensorgraph_train import intervals, storage
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.metrics import wilson
@@ -19,6 +20,10 @@ EVALUATION = "evaluation.json"
 BATCH = 256
 SEED = 0  # of the resamples: the same scores give the same intervals
 Loss = Callable[[tg.Tensor, tg.Tensor], tg.Tensor]
+
+
+class DivergedError(TensorgraphError, ArithmeticError):
+    """The loss, or what the model gives, is no longer finite."""
 
 
 def probabilities(model: tg.Layer, x: tg.Tensor) -> Any:
@@ -30,6 +35,11 @@ def probabilities(model: tg.Layer, x: tg.Tensor) -> Any:
 def softmax(logits: Any) -> Any:
     """In float64, so that the most certain answers stay in order."""
     x = np.asarray(logits, np.float64)
+    if not np.isfinite(x).all():
+        raise DivergedError(
+            "the model gives NaN or infinity, so nothing can be said of these images: its training "
+            "went astray; train again with a lower train.optimizer.lr or with train.clip_norm"
+        )
     x = np.exp(x - x.max(1, keepdims=True))
     return x / x.sum(1, keepdims=True)
 

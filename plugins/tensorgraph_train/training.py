@@ -17,10 +17,7 @@ from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
 from tensorgraph_train.runfile import Settings
-
-
-class DivergedError(TensorgraphError, ArithmeticError):
-    """The loss is no longer a finite number."""
+from tensorgraph_train.scores import DivergedError
 
 
 class Run:
@@ -106,12 +103,18 @@ class Run:
         labels = tg.Tensor(None, ABSTRACT, tg.Spec((n,), "int64"))
         try:
             with tg.no_grad():
-                self.loss(logits, labels)
+                shape = self.loss(logits, labels).shape
         except TensorgraphError as error:
             raise ConfigError(
                 f"train.loss: {self.settings.train.loss.name} does not take what a classifier "
                 f"gives, logits and class numbers: {error}; cross_entropy does"
             ) from error
+        if shape:
+            name = self.settings.train.loss.name
+            raise ConfigError(
+                f"train.loss: {name} gives a number for each image, and training takes one for all "
+                "of them: --set train.loss.reduction=mean"
+            )
         if self.penalty is not None:
             self._penalty()
 
