@@ -44,8 +44,7 @@ def grad(
 def backward(output: Tensor, seed: Tensor | None, create_graph: bool) -> None:
     with config.Scope(grad=create_graph):
         for node, g in _walk(output, seed, None, create_graph).items():
-            leaf = node.tensor() if isinstance(node, Leaf) else None
-            if leaf is not None:
+            if isinstance(node, Leaf) and (leaf := node.tensor()) is not None:
                 g = g if create_graph else g.detach()  # a rule may give two leaves one tensor
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
 

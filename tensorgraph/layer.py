@@ -124,8 +124,7 @@ class Layer:
         if not isinstance(x, Tensor):
             name, given = type(self).__name__, type(x).__name__
             raise TypeError(f"{name} takes a tensor, not {given}; wrap an array: tg.tensor(x)")
-        listener = config.current().listener
-        if listener is not None:
+        if (listener := config.current().listener) is not None:
             listener.enter(self, x)
         try:
             out = self.forward(x) if self._ready else self._first_call(x)

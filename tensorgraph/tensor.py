@@ -175,8 +175,7 @@ class Tensor:
         return self._host("item()").reshape(()).item()
 
     def _host(self, what: str) -> Any:
-        listener = config.current().listener
-        if listener is not None:
+        if (listener := config.current().listener) is not None:
             listener.host_read(what, self)
         return self.backend.to_host(self.data)
 
@@ -185,6 +184,9 @@ class Tensor:
 
     def __int__(self) -> int:
         return int(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     def __bool__(self) -> bool:
         if self.size != 1:

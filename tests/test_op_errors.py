@@ -31,6 +31,16 @@ REFUSED = [
         "tg.ops.cast(x, dtype='float32')",
     ),
     (
+        lambda: ops.cross_entropy(X, [0, 1]),
+        TypeError,
+        "cross_entropy: takes tensors, not list; wrap it: tg.tensor(…)",
+    ),
+    (
+        lambda: ops.mse_loss(X, 1.0),
+        TypeError,
+        "mse_loss: takes tensors, not float; wrap it: tg.tensor(…)",
+    ),
+    (
         lambda: ops.exp(INTEGERS),
         DtypeError,
         "exp: needs floating point, not int32[3]; cast it: tg.ops.cast(x, dtype='float32')",

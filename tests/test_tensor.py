@@ -169,6 +169,11 @@ def test_a_shape_only_tensor_has_no_values_but_every_shape():
         out.numpy()
 
 
+def test_a_number_is_formatted_as_one():
+    assert f"{tg.tensor(1.23456):.2f} {tg.tensor([2]):03d}" == "1.23 002"
+    assert f"{tg.tensor([1.0, 2.0])}" == "Tensor([1. 2.], float32[2], numpy)"
+
+
 def test_repr_shows_values_and_where_they_live():
     x = tg.tensor([1.0, 2.0], requires_grad=True)
     assert repr(x) == "Tensor([1. 2.], float32[2], numpy)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.ops.elementwise import abs, cast, equal, floating, where  # noqa: A004  the ops
@@ -30,7 +30,14 @@ def _reduce(name: str, loss: Tensor, reduction: Reduction, count: Tensor | None 
     return mean(loss) if count is None else sum(loss) / sum(count)
 
 
+def _tensors(name: str, *xs: Any) -> None:
+    for x in xs:
+        if not hasattr(x, "spec"):
+            raise TypeError(f"{name}: takes tensors, not {type(x).__name__}; wrap it: tg.tensor(…)")
+
+
 def _same_shape(name: str, x: Tensor, target: Tensor) -> None:
+    _tensors(name, x, target)
     floating(name, x, target)
     if x.shape != target.shape:
         raise ShapeError(
@@ -88,8 +95,9 @@ def binary_cross_entropy_with_logits(
     )
 
 
-def _class_axis(name: str, x: Tensor, weight: Tensor | None) -> int:
+def _class_axis(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> int:
     """The axis of the classes; raises where ``x`` has none or ``weight`` does not fit it."""
+    _tensors(name, x, target, *([] if weight is None else [weight]))
     axis = min(x.ndim - 1, 1)
     if axis < 0 or x.shape[axis] == 0:
         raise ShapeError(f"{name}: the scores {x.spec} have no classes; give (C,) or (N, C, …)")
@@ -156,7 +164,7 @@ def nll_loss(
     ``weight`` (C,) scales the classes and the mean divides by the weights of the labels; a label
     ``ignore_index`` does not count. Any other label outside 0 … C-1 makes the loss NaN.
     """
-    axis = _class_axis("nll_loss", x, weight)
+    axis = _class_axis("nll_loss", x, target, weight)
     labels = _integers("nll_loss", x, target, axis)
     loss, count = _nll(x, labels, axis, weight, ignore_index)
     return _reduce("nll_loss", loss, reduction, count)
@@ -177,7 +185,7 @@ def cross_entropy(
     ``label_smoothing`` spreads that part of each target over all classes. The rest is that of
     ``nll_loss``; the mean over probabilities divides by the number of samples.
     """
-    axis = _class_axis("cross_entropy", x, weight)
+    axis = _class_axis("cross_entropy", x, target, weight)
     if not 0 <= label_smoothing <= 1:
         raise ShapeError(f"cross_entropy: label_smoothing {label_smoothing} is not within 0 … 1")
     logs = log_softmax(x, axis=axis)
