@@ -53,7 +53,8 @@ def network(name):
 
 
 def theirs(given, variant):
-    """The same with PyTorch: the images in memory, batches drawn by a permutation."""
+    """The same with PyTorch: the images in memory, batches drawn by a permutation. Its learning
+    rate is constant, where the command's follows a cosine: the accuracies are not one recipe's."""
     import torch
 
     import tensorgraph as tg
@@ -63,7 +64,7 @@ def theirs(given, variant):
     data = tg.datasets.idx.load(Path(given.folder))
     mean, std = 33.3184 / 255, 78.5675 / 255
     labels = torch.tensor(data.labels)
-    parts = {name: torch.tensor(data.splits[name]) for name in ("train", "val", "test")}
+    parts = {name: torch.tensor(data.splits[name]) for name in ("train", "test")}
     images = torch.tensor(data.images)
     model = network(given.model)
     if "channels_last" in variant:
@@ -90,8 +91,7 @@ def theirs(given, variant):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        accuracy("val")
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.perf_counter() - start)  # without validation, as the command counts
     return {"seconds": seconds, "accuracy": accuracy("test")}
 
 
