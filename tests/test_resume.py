@@ -1,6 +1,7 @@
 """Runs in processes of their own: the same bytes twice, after kill -9, and after Ctrl-C."""
 
 import functools
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tensorgraph_train import storage
 
 TRAIN = [sys.executable, training_help.__file__, "train"]
 OPTIONS = ["--model", "small", "--epochs", "3", "--set", "model.rate=0.5", "--seed", "7"]
-SLOW = ["--set", "train.checkpoint_every=0", "--set", "train.callbacks=['history', 'slow']"]
+WAITS = ["--set", "train.checkpoint_every=0", "--set", "train.callbacks=['history', 'waits']"]
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +33,12 @@ def weights(out):
 
 
 def interrupted(out, number):
-    """Start a slow run and send it a signal in the middle of the second epoch."""
+    """Start a run that waits in the middle of the second epoch, and send it a signal there."""
     pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     # where the tests run in the background, Ctrl-C is ignored, and children would inherit that
     heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen([*TRAIN, *OPTIONS, *SLOW, "--out", out], preexec_fn=heed, **pipes)
+    pipes["env"] = {**os.environ, "WAIT_FOR_SIGNAL": "1"}
+    process = subprocess.Popen([*TRAIN, *OPTIONS, *WAITS, "--out", out], preexec_fn=heed, **pipes)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         at = position(out)

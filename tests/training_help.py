@@ -1,5 +1,6 @@
 """A small model for the tests of training, and a way to run the command in this process."""
 
+import os
 import time
 from pathlib import Path
 
@@ -59,11 +60,13 @@ class Stops:
             raise KeyboardInterrupt
 
 
-class Slow:
-    """Takes its time over every batch, so that a signal comes in the middle of an epoch."""
+class Waits:
+    """Stands still in the middle of the second epoch, so that a signal comes there however busy
+    the machine is; not in the run that resumes."""
 
     def on_batch(self, run):
-        time.sleep(0.02)
+        if (run.progress.epoch, run.progress.batch) == (1, 5) and "WAIT_FOR_SIGNAL" in os.environ:
+            time.sleep(120)
 
 
 class Plugin:
@@ -82,7 +85,7 @@ class Plugin:
     @tg.hookimpl
     def register_callbacks(register):
         register("stops", Stops)
-        register("slow", Slow)
+        register("waits", Waits)
 
 
 def install():
