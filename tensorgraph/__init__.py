@@ -12,6 +12,7 @@ from tensorgraph.hookspecs import hookimpl
 from tensorgraph.layer import Buffer, Layer, Parameter
 from tensorgraph.op import Op, op
 from tensorgraph.optimizer import Optimizer
+from tensorgraph.program import compile  # noqa: A004  the field's word
 from tensorgraph.spec import Shaped, Spec
 from tensorgraph.tensor import Tensor
 
@@ -29,6 +30,7 @@ models = plugins.models
 metrics = plugins.metrics
 callbacks = plugins.callbacks
 commands = plugins.commands
+walks = plugins.walks
 
 __all__ = [
     "Backend",
@@ -46,6 +48,7 @@ __all__ = [
     "augmentations",
     "callbacks",
     "commands",
+    "compile",
     "config",
     "datasets",
     "errors",
@@ -67,4 +70,5 @@ __all__ = [
     "seed",
     "tensor",
     "use",
+    "walks",
 ]

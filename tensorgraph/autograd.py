@@ -42,9 +42,12 @@ def grad(
 
 
 def backward(output: Tensor, seed: Tensor | None, create_graph: bool) -> None:
+    listener = config.current().listener
     with config.Scope(grad=create_graph):
         for node, g in _walk(output, seed, None, create_graph).items():
             if isinstance(node, Leaf) and (leaf := node.tensor()) is not None:
+                if listener is not None:
+                    listener.accumulate(leaf)
                 g = g if create_graph else g.detach()  # a rule may give two leaves one tensor
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
 

@@ -71,18 +71,16 @@ class Abstract:
 ABSTRACT: Backend = Abstract()
 
 
-def _imported(kernel: Kernel) -> Callable[..., Any]:
-    if not isinstance(kernel.run, str):
-        return kernel.run
-    module, _, function = kernel.run.partition(":")
+def imported(function: Callable[..., Any] | str, what: str, hint: str = "") -> Callable[..., Any]:
+    """A function, or the one that "module:function" names."""
+    if not isinstance(function, str):
+        return function
+    module, _, name = function.partition(":")
     try:
-        run: Callable[..., Any] = getattr(importlib.import_module(module), function)
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise PluginError(
-            f"op {kernel.op!r}: its kernel {kernel.name!r} cannot be imported from "
-            f"{kernel.run!r}: {error}; pin another: tg.use(kernels={{{kernel.op!r}: 'portable'}})"
-        ) from error
-    return run
+        raise PluginError(f"{what} cannot be imported from {function!r}: {error}{hint}") from error
+    return found
 
 
 def select_kernel(
@@ -113,7 +111,8 @@ def select_kernel(
             )
     for kernel in kernels:
         if kernel.supports is None or kernel.supports(*specs, **params):
-            return _imported(kernel)
+            pin = f"; pin another: tg.use(kernels={{{op.name!r}: 'portable'}})"
+            return imported(kernel.run, f"op {op.name!r}: its kernel {kernel.name!r}", pin)
     shapes = ", ".join(map(str, specs))
     if pinned is not None:
         raise MissingKernelError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorgraph import config
@@ -23,6 +24,8 @@ def tensor(
     unless ``dtype`` says otherwise.
     """
     chosen = config.get_backend(backend)
+    if (listener := config.current().listener) is not None:
+        listener.host_write("tg.tensor(…) is called")
     if isinstance(data, Tensor):
         data = data.data if data.backend is chosen else data.numpy()
     if dtype is None and not hasattr(data, "dtype"):
@@ -32,6 +35,21 @@ def tensor(
     if made.dtype not in DTYPES:
         raise DtypeError(f"tensor: {made.spec} is none of {', '.join(DTYPES)}; give numbers")
     made.requires_grad = requires_grad
+    return made
+
+
+def from_host(
+    make: Callable[[], Sequence[Any]], *, like: Sequence[Tensor], dtype: str | None = None
+) -> list[Tensor]:
+    """A tensor for each number, or sequence of them, that ``make()`` returns, on the backend and,
+    unless ``dtype`` says otherwise, of the dtype of that in ``like``.
+
+    A recorded step calls ``make`` again every time it is replayed: so a learning rate, or the key
+    of random numbers, comes into it.
+    """
+    made = [x.constant(values, dtype) for x, values in zip(like, make(), strict=True)]
+    if (listener := config.current().listener) is not None:
+        listener.host(make, made)
     return made
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pluggy
 
 from tensorgraph import hookspecs
-from tensorgraph.backend import ABSTRACT, Backend, Kernel
+from tensorgraph.backend import ABSTRACT, Backend, Kernel, imported
 from tensorgraph.errors import BackendError, ConflictError, PluginError
 from tensorgraph.op import Op
 from tensorgraph.registry import Registry, near_miss
@@ -147,6 +147,15 @@ class Plugins:
         offered = [*self.registries["register_kernels"].values()]
         return [k for where, k in reversed(offered) if where == backend.name and k.op == op]
 
+    def walk(self, name: str, *arguments: Any, **options: Any) -> Any:
+        """Take a walk over a model or a step: ``walk("summary", model, spec)``."""
+        return imported(self.walks[name], f"the walk {name!r}")(*arguments, **options)
+
+    def compilers_for(self, backend: Backend) -> list[Callable[..., Any]]:
+        """What runs recorded programs on a backend; who comes last is asked first."""
+        offered = [*self.registries["register_compilers"].values()]
+        return [imported(c, "compiler") for where, c in reversed(offered) if where == backend.name]
+
 
 def _kind(hook: str) -> str:
     plural = hook.removeprefix("register_")
@@ -155,6 +164,12 @@ def _kind(hook: str) -> str:
 
 def _collector(registry: Registry, offers: list[Offer]) -> Any:
     """The ``register`` that a hook is given: it notes what is offered."""
+    if registry.kind == "compiler":
+
+        def compiles(*, backend: str, name: str, compiler: Any) -> None:
+            offers.append(Offer(registry, f"{backend}/{name}", (backend, compiler)))
+
+        return compiles
     if registry.kind != "kernel":
         return lambda name, thing: offers.append(Offer(registry, name, thing))
 

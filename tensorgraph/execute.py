@@ -10,7 +10,7 @@ from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import DtypeError
 from tensorgraph.op import Op
 from tensorgraph.spec import Spec, is_floating, kind
-from tensorgraph.tensor import Node, Tensor, mixed_backends
+from tensorgraph.tensor import Node, Number, Tensor, mixed_backends
 
 CACHE_LIMIT = 10_000
 
@@ -45,12 +45,12 @@ def run(op: Op[...], inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     try:
         call = _calls[key]
     except KeyError:
-        call = _settle(op, backend, specs, params, settings)
+        call = settle(op, backend, specs, params, settings)
         if len(_calls) >= CACHE_LIMIT:
             _calls.clear()
         _calls[key] = call
     except TypeError:  # a list among the parameters cannot be looked up
-        call = _settle(op, backend, specs, params, settings)
+        call = settle(op, backend, specs, params, settings)
     out = Tensor(call.kernel(*[x.data for x in inputs], **call.params), backend, call.spec)
     if call.differentiable and settings.grad:
         for x in inputs:
@@ -62,13 +62,14 @@ def run(op: Op[...], inputs: tuple[Any, ...], params: dict[str, Any]) -> Tensor:
     return out
 
 
-def _settle(
+def settle(
     op: Op[...],
     backend: Backend,
     specs: tuple[Spec, ...],
     params: dict[str, Any],
     settings: config.Settings,
 ) -> Call:
+    """Check a call of an op by the specs of its inputs, and choose its kernel."""
     unknown = params.keys() - set(op.parameters)
     if unknown or (len(specs) > len(op.inputs) and not op.variadic):
         wrong = ", ".join(map(repr, sorted(unknown))) or "is given without its name"
@@ -125,7 +126,7 @@ def _number(op: Op[...], value: Any, dtype: str | None, backend: Backend, defaul
         )
     if len(_numbers) >= CACHE_LIMIT:
         _numbers.clear()
-    return Tensor(backend.asarray(value, dtype), backend, Spec((), dtype))
+    return Number(backend.asarray(value, dtype), backend, Spec((), dtype))
 
 
 def _common_backend(op: Op[...], inputs: tuple[Tensor, ...]) -> Backend:

@@ -35,6 +35,10 @@ class RegisterKernel(Protocol):
     ) -> None: ...
 
 
+class RegisterCompiler(Protocol):
+    def __call__(self, *, backend: str, name: str, compiler: Callable[..., Any] | str) -> None: ...
+
+
 @hookspec
 def register_backends(register: RegisterBackend) -> None:
     """Offer a backend, as a factory that is called, and may import the array library, on first use.
@@ -46,6 +50,20 @@ def register_backends(register: RegisterBackend) -> None:
 @hookspec
 def register_kernels(register: RegisterKernel) -> None:
     """Offer a kernel for an op on a backend: a function, or "module:function", imported on use."""
+
+
+@hookspec
+def register_walks(register: Register) -> None:
+    """Offer a walk over models or steps, as ``tensorgraph.walks`` has: a function or "module:f"."""
+
+
+@hookspec
+def register_compilers(register: RegisterCompiler) -> None:
+    """Offer a way to run recorded programs on a backend: a function, or "module:function".
+
+    ``compiler(program, backend)`` returns a ``tensorgraph.program.Runner``, or None to leave it to
+    the next.
+    """
 
 
 @hookspec

@@ -10,9 +10,9 @@ from typing import Any, Self
 from tensorgraph import config
 from tensorgraph.backend import ABSTRACT
 from tensorgraph.creation import tensor
+from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import ConfigError, ShapeError, TensorgraphError
 from tensorgraph.spec import Spec
-from tensorgraph.summary import Summary, summarize
 from tensorgraph.tensor import Tensor
 
 Initializer = Callable[[Spec], Tensor]
@@ -32,7 +32,7 @@ class State(Tensor):
     def forget(self) -> None:
         """Go back to having neither shape nor value."""
         self.built, self.node, self.grad = False, None, None
-        for name in ("data", "backend", "spec"):
+        for name in ("_array", "lender", "backend", "spec"):
             with suppress(AttributeError):
                 delattr(self, name)
 
@@ -65,7 +65,7 @@ class State(Tensor):
         return twin
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("data", "backend", "spec"):
+        if name in ("data", "_array", "lender", "backend", "spec"):
             raise ConfigError(f"this {type(self).__name__.lower()} {UNBUILT}")
         raise AttributeError(name)
 
@@ -187,9 +187,9 @@ class Layer:
         """The parameters of this layer itself, without those of the layers inside it."""
         return [x for _, x in self._members() if isinstance(x, Parameter)]
 
-    def summary(self, x: Spec) -> Summary:
+    def summary(self, x: Spec) -> Any:
         """Its layers with shapes, parameters and FLOPs for an input of this spec; needs no data."""
-        return summarize(self, x)
+        return PLUGINS.walk("summary", self, x)
 
     def _paths(self) -> Iterator[tuple[str, State]]:
         """Every path to every parameter and buffer: one that is shared has several."""

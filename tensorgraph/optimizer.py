@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tensorgraph import config, ops
-from tensorgraph.creation import tensor
+from tensorgraph.creation import from_host, tensor
 from tensorgraph.errors import ConfigError, GradientError, ShapeError
 from tensorgraph.tensor import Tensor
 
@@ -49,11 +49,16 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
+        listener = config.current().listener
         for p in self.parameters:
             p.grad = None
+            if listener is not None:
+                listener.clear(p)
 
     def step(self) -> None:
         """Update every parameter that has a gradient and is not frozen."""
+        if (listener := config.current().listener) is not None:
+            listener.settings(self, ("lr", "steps"))
         moving = [
             i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is not None
         ]
@@ -62,20 +67,37 @@ class Optimizer:
                 f"{type(self).__name__}: no parameter has a gradient; call loss.backward() before "
                 "step(), of a loss that was made from these parameters"
             )
-        self.steps += 1
-        made: dict[Any, dict[str, Tensor]] = {}  # the same numbers serve all parameters alike
         with config.no_grad():
-            for i, g in zip(moving, self._clipped([self.parameters[i].grad for i in moving])):
-                p, memory = self.parameters[i], self._memory(i)
-                self.updates[i] += 1
-                alike = (self.updates[i], p.dtype, p.backend.name)
-                if alike not in made:
-                    numbers = self.scalars(self.updates[i])
-                    made[alike] = {name: p.constant(x) for name, x in numbers.items()}
-                value, new = self.update(p.detach(), g, dict(memory), made[alike])
+            memories = [self._memory(i) for i in moving]
+            gradients = self._clipped([self.parameters[i].grad for i in moving])
+            scalars = self._advance(moving)
+            for i, g, memory in zip(moving, gradients, memories):
+                p = self.parameters[i]
+                value, new = self.update(p.detach(), g, dict(memory), scalars[i])
                 for slot in self.slots:
                     memory[slot].assign(new[slot])
                 p.assign(value)
+
+    def _advance(self, moving: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+        """Count a step of these parameters; the numbers of it for each. Those that are alike, in
+        updates, dtype and backend, share them."""
+        alike: dict[Any, list[int]] = {}
+        for i in moving:
+            p = self.parameters[i]
+            alike.setdefault((self.updates[i], p.dtype, p.backend.name), []).append(i)
+        names = list(self.scalars(1))
+
+        def numbers() -> list[float]:
+            self.steps += 1
+            for i in moving:
+                self.updates[i] += 1
+            found = [self.scalars(self.updates[group[0]]) for group in alike.values()]
+            return [x for scalars in found for x in scalars.values()]
+
+        firsts = [self.parameters[group[0]] for group in alike.values()]
+        made = iter(from_host(numbers, like=[p for p in firsts for _ in names]))
+        scalars = [{name: next(made) for name in names} for _ in alike]
+        return {i: mine for group, mine in zip(alike.values(), scalars) for i in group}
 
     def scalars(self, step: int) -> dict[str, float]:
         """The numbers that change from step to step, which ``update`` is given as tensors;

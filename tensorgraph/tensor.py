@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorgraph import config, ops
 from tensorgraph.backend import ABSTRACT, Backend
@@ -74,21 +74,38 @@ def _binary(op: Any) -> tuple[Callable[[Tensor, Any], Tensor], Callable[[Tensor,
     return lambda x, y: op(x, y), lambda y, x: op(x, y)
 
 
+def _matmul(x: Any, y: Any) -> Any:
+    return ops.matmul(x, y)  # a plugin's op: it is there when it is called
+
+
 class Tensor:
     """An array on a backend, and the node that made it."""
 
-    __slots__ = ("__weakref__", "backend", "data", "grad", "node", "spec", "version")
+    __slots__ = ("__weakref__", "_array", "backend", "grad", "lender", "node", "spec", "version")
     __array_ufunc__ = None  # array * tensor is the tensor's affair
 
     def __init__(
         self, data: Any, backend: Backend, spec: Spec, *, node: Node | Leaf | None = None
     ) -> None:
-        self.data = data
+        self._array = data
+        self.lender: Lender | None = None
         self.backend = backend
         self.spec = spec
         self.node = node
         self.grad: Tensor | None = None
         self.version = 0
+
+    @property
+    def data(self) -> Any:
+        """The array, which nobody writes to. A plan that keeps the values in memory of its own, to
+        write them in place, lends a copy."""
+        if self._array is None and self.lender is not None:
+            self._array = self.lender.copy()
+        return self._array
+
+    @data.setter
+    def data(self, array: Any) -> None:
+        self._array, self.lender = array, None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -124,6 +141,8 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same values, without the graph behind them."""
+        if (listener := config.current().listener) is not None:
+            listener.read(self)
         return Tensor(self.data, self.backend, self.spec)
 
     def __deepcopy__(self, memo: Any) -> Tensor:
@@ -142,7 +161,7 @@ class Tensor:
             shape.append(len(probe))
             probe = probe[0] if probe else 0
         spec = Spec(tuple(shape), dtype or self.dtype)
-        return Tensor(self.backend.asarray(values, spec.dtype), self.backend, spec)
+        return Number(self.backend.asarray(values, spec.dtype), self.backend, spec)
 
     def assign(self, value: Tensor) -> None:
         """Write new values of the same shape and dtype, in place of the old."""
@@ -155,6 +174,8 @@ class Tensor:
             raise DtypeError(f"assign: {value.spec} does not fit {self.spec}")
         if value.backend is not self.backend:
             raise mixed_backends("assign", (self, value))
+        if (listener := config.current().listener) is not None:
+            listener.assign(self, value)
         self.data = value.data
         self.version += 1
 
@@ -250,7 +271,7 @@ class Tensor:
     __mul__, __rmul__ = _binary(ops.multiply)
     __truediv__, __rtruediv__ = _binary(ops.divide)
     __pow__, __rpow__ = _binary(ops.pow)
-    __matmul__, __rmatmul__ = _binary(ops.matmul)
+    __matmul__, __rmatmul__ = _binary(_matmul)
     __and__, __rand__ = _binary(ops.logical_and)
     __or__, __ror__ = _binary(ops.logical_or)
     __lt__, __gt__ = _binary(ops.less)[0], _binary(ops.greater)[0]
@@ -258,6 +279,19 @@ class Tensor:
     __eq__ = _binary(ops.equal)[0]  # type: ignore[assignment]  # elementwise, as NumPy's
     __ne__ = _binary(ops.not_equal)[0]  # type: ignore[assignment]
     __hash__ = object.__hash__
+
+
+class Number(Tensor):
+    """A tensor of numbers that the code itself holds, and nobody can change."""
+
+    __slots__ = ()
+
+
+class Lender(Protocol):
+    """Keeps a tensor's values while plans read and write them."""
+
+    def copy(self) -> Any:
+        """The values in an array of their own."""
 
 
 def mixed_backends(what: str, tensors: Sequence[Tensor]) -> BackendError:

@@ -9,7 +9,7 @@ from recorded.cases import FROZEN, HALVED_AT, OPTIMIZERS, RUNS, STEPS, gradient,
 import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError, GradientError, ShapeError
-from tensorgraph.plan import record
+from tensorgraph_walks.record import record
 
 try:
     import torch

@@ -1,0 +1,1 @@
+"""Faster kernels for the backend "numpy", compiled by Numba where that is installed."""

@@ -13,13 +13,16 @@ from tensorgraph_ops import (
     functions,
     getitem,
     index,
+    label_loss,
     linalg,
     loss,
+    matmul,
     norm,
     pool,
     random,
     reduction,
     shape,
+    standardize,
 )
 
 FAMILIES = {
@@ -31,14 +34,17 @@ FAMILIES = {
     functions: "acos asin atan cos cosh erf exp expm1 log1p sin sinh tan tanh",
     getitem: "gather getitem scatter_add",
     index: "argsort embedding flip one_hot split take take_along_axis",
+    label_loss: "label_cross_entropy label_cross_entropy_input",
     linalg: "einsum norm outer",
+    matmul: "matmul",
     loss: "binary_cross_entropy_with_logits cross_entropy huber_loss l1_loss mse_loss nll_loss",
     norm: "batch_norm group_norm layer_norm",
     pool: "avg_pool avg_pool_input max_pool max_pool_input max_pool_pick",
-    random: "bernoulli box_muller dropout literal normal permutation random_bits uniform "
+    random: "bernoulli box_muller drop dropout literal normal permutation random_bits uniform "
     "unit_interval",
     reduction: "all any argmax argmin cumsum logsumexp max mean min prod std var",
     shape: "concat concatenate pad pad_constant roll stack tile",
+    standardize: "axis_mean axis_variance standardize standardize_input standardize_weight",
 }
 
 

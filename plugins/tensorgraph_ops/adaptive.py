@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tensorgraph.ops.linalg import matmul
 from tensorgraph.ops.shape import permute_dims
 from tensorgraph_ops.conv import per_axis
 from tensorgraph_ops.index import take
+from tensorgraph_ops.matmul import matmul
 from tensorgraph_ops.pool import avg_pool, max_pool
 from tensorgraph_ops.reduction import max as largest
 from tensorgraph_ops.reduction import mean

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.ops import elementwise
-from tensorgraph.ops.linalg import matmul
 from tensorgraph.ops.reduction import sum  # noqa: A004  the op
 from tensorgraph.ops.shape import permute_dims, reshape, squeeze
 from tensorgraph_ops import reduction
+from tensorgraph_ops.matmul import matmul
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

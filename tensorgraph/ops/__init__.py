@@ -16,7 +16,6 @@ from tensorgraph.ops.elementwise import (
     multiply as multiply, negative as negative, not_equal as not_equal, pow as pow, sign as sign,
     sqrt as sqrt, subtract as subtract, where as where,
 )
-from tensorgraph.ops.linalg import matmul as matmul
 from tensorgraph.ops.reduction import sum as sum
 from tensorgraph.ops.shape import (
     broadcast_to as broadcast_to, expand_dims as expand_dims, permute_dims as permute_dims,

@@ -1,0 +1,1 @@
+"""Kernels by family, and the factories that bind them to arrays."""

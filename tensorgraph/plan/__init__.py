@@ -1,5 +1,0 @@
-"""Steps as lists of ops."""
-
-from tensorgraph.plan.record import Recorded, Recording, record
-
-__all__ = ["Recorded", "Recording", "record"]

@@ -1,0 +1,121 @@
+"""A recorded step as a program: values, the calls that make them, and what stays of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from tensorgraph.discovery import PLUGINS
+from tensorgraph.op import Op
+from tensorgraph.spec import Spec
+from tensorgraph.tensor import Tensor
+
+Step = TypeVar("Step", bound=Callable[..., Any])
+
+
+class Value:
+    """What a tensor holds at one point of the program."""
+
+    __slots__ = ("spec",)
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+
+@dataclasses.dataclass(eq=False)
+class Call:
+    """One op that runs."""
+
+    op: Op[...]
+    inputs: tuple[Value, ...]
+    params: Mapping[str, Any]
+    out: Value
+
+
+@dataclasses.dataclass(eq=False)
+class Program:
+    """All that one run of a step did. ``print`` it to read it.
+
+    arguments  the tensors that the step was called with
+    state      tensors that were there before: parameters, buffers, an optimizer's memory
+    constants  numbers that the step's own code holds
+    hosts      (make, values): what ``make()`` returns anew in every run, such as a learning rate
+    added      leaves → the gradient that a backward pass found there and added to
+    calls      in the order in which they ran
+    assigned   tensors → what was written into them
+    gradients  leaves → the gradient that a backward pass left there
+    outputs    what the step returns
+    """
+
+    arguments: list[Value] = dataclasses.field(default_factory=list)
+    state: dict[Value, Tensor] = dataclasses.field(default_factory=dict)
+    constants: dict[Value, Tensor] = dataclasses.field(default_factory=dict)
+    hosts: list[tuple[Callable[[], Sequence[Any]], list[Value]]] = dataclasses.field(
+        default_factory=list
+    )
+    added: dict[Tensor, Value] = dataclasses.field(default_factory=dict)
+    calls: list[Call] = dataclasses.field(default_factory=list)
+    assigned: dict[Tensor, Value] = dataclasses.field(default_factory=dict)
+    gradients: dict[Tensor, Value] = dataclasses.field(default_factory=dict)
+    outputs: list[Value] = dataclasses.field(default_factory=list)
+
+    def results(self) -> list[Value]:
+        """What somebody reads after the program has run."""
+        return [*self.outputs, *self.assigned.values(), *self.gradients.values()]
+
+    def names(self) -> dict[Value, str]:
+        """A short name for every value: x0 an argument, w0 state, h0 from the host, y0 computed;
+        a number that the code holds is its own name."""
+        names = {value: f"x{i}" for i, value in enumerate(self.arguments)}
+        names.update({value: f"w{i}" for i, value in enumerate(self.state)})
+        made = [value for _, values in self.hosts for value in values]
+        names.update({value: f"h{i}" for i, value in enumerate(made)})
+        names.update({value: f"g{i}" for i, value in enumerate(self.added.values())})
+        names.update(
+            {value: _shown(x, f"c{i}") for i, (value, x) in enumerate(self.constants.items())}
+        )
+        names.update({call.out: f"y{i}" for i, call in enumerate(self.calls)})
+        return names
+
+    def __str__(self) -> str:
+        names = self.names()
+        lines = []
+        for call in self.calls:
+            arguments = [names[x] for x in call.inputs]
+            arguments += [f"{name}={value}" for name, value in call.params.items()]
+            lines.append(
+                f"{names[call.out]}: {call.out.spec} = {call.op.name}({', '.join(arguments)})"
+            )
+        at = {tensor: names[value] for value, tensor in self.state.items()}
+        for i, (tensor, value) in enumerate(self.assigned.items()):
+            lines.append(f"{at.get(tensor, f'w{len(at) + i}')} <- {names[value]}")
+        lines += [f"gradient of {at.get(x, 'x')} <- {names[g]}" for x, g in self.gradients.items()]
+        lines.append(f"return {', '.join(names[x] for x in self.outputs)}")
+        return "\n".join(lines)
+
+
+def _shown(x: Tensor, otherwise: str) -> str:
+    return f"{x.backend.to_host(x.data).item():g}" if x.shape == () else otherwise
+
+
+class Runner(Protocol):
+    """A program made ready to run on a backend."""
+
+    def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
+        """Run on these arrays, and on the host's numbers in arrays; write what the program
+        assigns; return arrays that nobody else holds: its outputs, then its gradients."""
+
+
+def compile(step: Step) -> Step:
+    """The same function, recorded on the first call with arguments of each signature (shapes,
+    dtypes, values that are no tensors, training mode) and replayed on the others.
+
+    A replay builds no graph and runs planned kernels. What a step reads besides its arguments,
+    tensors and the settings of layers and optimizers, is looked up again each time; any other
+    object is taken as it was. A parameter that the step updates is left without ``grad``.
+    Raises ``RecordingError``, naming the line, where a step reads a tensor's value or makes a
+    tensor from data.
+    """
+    compiled: Step = PLUGINS.walk("compile", step)
+    return compiled
