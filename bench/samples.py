@@ -150,6 +150,12 @@ sample("adaptive_max_pool", IMAGES, output_size=5)
 
 sample("batch_norm", IMAGES, (32,), (32,), (32,), (32,), training=True, label="training")
 sample("batch_norm", IMAGES, (32,), (32,), (32,), (32,), label="evaluation")
+CHANNELS = (1, 32, 1, 1)
+sample("axis_mean", IMAGES, axis=(0, 2, 3))
+sample("axis_variance", IMAGES, CHANNELS)
+sample("standardize", IMAGES, CHANNELS, CHANNELS, CHANNELS, CHANNELS)
+sample("standardize_weight", IMAGES, IMAGES, CHANNELS, CHANNELS, shape=CHANNELS)
+sample("standardize_input", IMAGES, IMAGES, *[CHANNELS] * 5)
 sample("layer_norm", BIG, (4096,), (4096,), normalized_shape=4096)
 sample("group_norm", IMAGES, (32,), (32,), num_groups=8)
 
@@ -157,6 +163,9 @@ for name in ("softmax", "log_softmax"):
     sample(name, ROWS, axis=1)
 sample("cross_entropy", ROWS, ints((256,), 1000))
 sample("nll_loss", ROWS, ints((256,), 1000))
+MEAN = {"ignore_index": -100, "reduction": "mean"}
+sample("label_cross_entropy", ROWS, ints((256,), 1000), **MEAN)
+sample("label_cross_entropy_input", (), ROWS, ints((256,), 1000), **MEAN)
 for name in ("binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"):
     sample(name, BIG, BIG)
 
@@ -169,4 +178,5 @@ for name in ("uniform", "normal"):
     sample(name, KEY, call=lambda key, name=name: getattr(tg.ops, name)(BIG, key=key))
 sample("bernoulli", KEY, call=lambda key: tg.ops.bernoulli(BIG, p=0.5, key=key))
 sample("permutation", KEY, call=lambda key: tg.ops.permutation(60_000, key=key))
+sample("drop", IMAGES, KEY, p=0.5)
 sample("dropout", IMAGES, KEY, call=lambda x, key: tg.ops.dropout(x, key=key))

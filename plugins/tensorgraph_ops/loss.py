@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.ops.elementwise import abs, cast, equal, floating, where  # noqa: A004  the ops
@@ -11,22 +11,26 @@ from tensorgraph.ops.reduction import sum  # noqa: A004
 from tensorgraph.ops.shape import expand_dims, reshape
 from tensorgraph.spec import is_floating, kind
 from tensorgraph_ops.activation import log_softmax, softplus
+from tensorgraph_ops.label_loss import (
+    Reduction,
+    class_axis,
+    known_reduction,
+    label_cross_entropy,
+    labels_shape,
+)
 from tensorgraph_ops.reduction import any, mean  # noqa: A004
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
 
-Reduction: TypeAlias = Literal["mean", "sum", "none"]
-
 
 def _reduce(name: str, loss: Tensor, reduction: Reduction, count: Tensor | None = None) -> Tensor:
     """The loss of each sample, or the sum or mean of all; ``count`` is what the mean divides by."""
+    known_reduction(name, reduction)
     if reduction == "none":
         return loss
     if reduction == "sum":
         return sum(loss)
-    if reduction != "mean":
-        raise ShapeError(f"{name}: reduction {reduction!r} is not one of mean, sum, none")
     return mean(loss) if count is None else sum(loss) / sum(count)
 
 
@@ -98,7 +102,7 @@ def binary_cross_entropy_with_logits(
 def _class_axis(name: str, x: Tensor, target: Tensor, weight: Tensor | None) -> int:
     """The axis of the classes; raises where ``x`` has none or ``weight`` does not fit it."""
     _tensors(name, x, target, *([] if weight is None else [weight]))
-    axis = min(x.ndim - 1, 1)
+    axis = class_axis(x)
     if axis < 0 or x.shape[axis] == 0:
         raise ShapeError(f"{name}: the scores {x.spec} have no classes; give (C,) or (N, C, …)")
     if weight is not None and weight.shape != x.shape[axis : axis + 1]:
@@ -114,9 +118,9 @@ def _along(x: Tensor, axis: int, ndim: int) -> Tensor:
     return reshape(x, shape=tuple(x.size if i == axis else 1 for i in range(ndim)))
 
 
-def _integers(name: str, x: Tensor, target: Tensor, axis: int) -> Tensor:
+def _integers(name: str, x: Tensor, target: Tensor) -> Tensor:
     """Class labels as int64, after checks of their dtype and shape."""
-    expected = x.shape[:axis] + x.shape[axis + 1 :]
+    expected = labels_shape(x)
     if kind(target.dtype) != 1:
         raise DtypeError(
             f"{name}: class labels are integers, not {target.spec}; cast them: "
@@ -129,7 +133,7 @@ def _integers(name: str, x: Tensor, target: Tensor, axis: int) -> Tensor:
             f"{name}: scores {x.spec} need labels of shape {list(expected)}, not {target.spec}; "
             f"reshape them: tg.ops.reshape(target, shape={expected})"
         )
-    return cast(target, dtype="int64")
+    return target if target.dtype == "int64" else cast(target, dtype="int64")
 
 
 def _nll(
@@ -165,7 +169,7 @@ def nll_loss(
     ``ignore_index`` does not count. Any other label outside 0 … C-1 makes the loss NaN.
     """
     axis = _class_axis("nll_loss", x, target, weight)
-    labels = _integers("nll_loss", x, target, axis)
+    labels = _integers("nll_loss", x, target)
     loss, count = _nll(x, labels, axis, weight, ignore_index)
     return _reduce("nll_loss", loss, reduction, count)
 
@@ -188,13 +192,18 @@ def cross_entropy(
     axis = _class_axis("cross_entropy", x, target, weight)
     if not 0 <= label_smoothing <= 1:
         raise ShapeError(f"cross_entropy: label_smoothing {label_smoothing} is not within 0 … 1")
+    floating("cross_entropy", x)
+    known_reduction("cross_entropy", reduction)
+    probabilities = is_floating(target.dtype) and target.shape == x.shape
+    labels = None if probabilities else _integers("cross_entropy", x, target)
+    if labels is not None and weight is None and not label_smoothing:
+        return label_cross_entropy(x, labels, ignore_index=ignore_index, reduction=reduction)
     logs = log_softmax(x, axis=axis)
     scaled = logs if weight is None else logs * _along(weight, axis, x.ndim)
     share = label_smoothing / x.shape[axis]
-    if is_floating(target.dtype) and target.shape == x.shape:
+    if labels is None:
         target = target * (1 - label_smoothing) + share if label_smoothing else target
         return _reduce("cross_entropy", -sum(target * scaled, axis=axis), reduction)
-    labels = _integers("cross_entropy", x, target, axis)
     loss, count = _nll(logs, labels, axis, weight, ignore_index)
     if label_smoothing:
         smooth = where(labels == ignore_index, 0.0, sum(scaled, axis=axis))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tensorgraph.errors import ShapeError
 from tensorgraph.ops.shape import reshape
 from tensorgraph_ops.elementwise import rsqrt
-from tensorgraph_ops.reduction import mean
+from tensorgraph_ops.standardize import axis_mean, axis_variance, standardize
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -18,26 +18,27 @@ if TYPE_CHECKING:
 Ints = tuple[int, ...]
 
 
-def _moments(x: Tensor, axes: Ints) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean, the deviations from it, and their mean square, with the axes kept."""
-    average = mean(x, axis=axes, keepdims=True)
-    deviation = x - average
-    return average, deviation, mean(deviation * deviation, axis=axes, keepdims=True)
-
-
 def _affine(
-    name: str, x: Tensor, axes: range, weight: Tensor | None, bias: Tensor | None
-) -> Tensor:
-    """Scale and shift along these axes of ``x``."""
+    name: str, x: Tensor, axes: range, weight: Tensor | None, bias: Tensor | None, *sizes: int
+) -> tuple[Tensor | float, Tensor | float]:
+    """Scale and shift along these axes of ``x``, ready to broadcast; in the shape ``sizes``, where
+    ``x`` is normalised in another."""
     shape = tuple(x.shape[a] for a in axes)
-    for what, t in (("weight", weight), ("bias", bias)):
-        if t is None:
-            continue
-        if t.shape != shape:
+    given: list[Tensor | float] = []
+    for what, t, none in (("weight", weight, 1.0), ("bias", bias, 0.0)):
+        if t is not None and t.shape != shape:
             raise ShapeError(f"{name}: {what} {t.spec} does not fit x {x.spec}: it needs {shape}")
-        t = reshape(t, shape=(*shape, *[1] * (x.ndim - axes.stop)))
-        x = x * t if what == "weight" else x + t
-    return x
+        given.append(none if t is None else reshape(t, shape=sizes) if sizes else t)
+    return given[0], given[1]
+
+
+def _normalized(
+    x: Tensor, axes: Ints, affine: tuple[Tensor | float, Tensor | float], eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``x`` standardised over these axes, scaled and shifted; its mean and its variance there."""
+    average = axis_mean(x, axis=axes)
+    variance = axis_variance(x, average)
+    return standardize(x, average, rsqrt(variance + eps), *affine), average, variance
 
 
 def batch_norm(
@@ -60,11 +61,12 @@ def batch_norm(
     """
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: takes x (N, C, …), not {x.spec}")
+    wide = (1, x.shape[1], *[1] * (x.ndim - 2))
     if not training and running_mean is not None and running_var is not None:
-        shape = (x.shape[1], *[1] * (x.ndim - 2))
-        deviation = x - reshape(running_mean, shape=shape)
-        scale = rsqrt(reshape(running_var, shape=shape) + eps)
-        out = _affine("batch_norm", deviation * scale, range(1, 2), weight, bias)
+        scale, shift = _affine("batch_norm", x, range(1, 2), weight, bias)
+        scale = rsqrt(running_var + eps) * scale  # of each channel: two passes over x are left
+        shift = shift - running_mean * scale
+        out = x * reshape(scale, shape=wide) + reshape(shift, shape=wide)
         return out, running_mean, running_var
     n = x.size // max(1, x.shape[1])
     if n < 2:
@@ -72,8 +74,8 @@ def batch_norm(
             f"batch_norm: x {x.spec} has {n} value for each channel, and a variance needs two; use "
             "a larger batch, or the running statistics (training=False)"
         )
-    average, deviation, variance = _moments(x, (0, *range(2, x.ndim)))
-    out = _affine("batch_norm", deviation * rsqrt(variance + eps), range(1, 2), weight, bias)
+    affine = _affine("batch_norm", x, range(1, 2), weight, bias, *wide)
+    out, average, variance = _normalized(x, (0, *range(2, x.ndim)), affine, eps)
     new_mean = reshape(average.detach(), shape=(-1,))
     new_var = reshape(variance.detach(), shape=(-1,)) * (n / (n - 1))
     if running_mean is not None:
@@ -96,9 +98,9 @@ def layer_norm(
     first = x.ndim - len(shape)
     if not shape or x.shape[max(first, 0) :] != shape:
         raise ShapeError(f"layer_norm: x {x.spec} does not end in {list(shape)}")
-    _, deviation, variance = _moments(x, tuple(range(first, x.ndim)))
-    normal = deviation * rsqrt(variance + eps)
-    return _affine("layer_norm", normal, range(first, x.ndim), weight, bias)
+    axes = range(first, x.ndim)
+    affine = _affine("layer_norm", x, axes, weight, bias)
+    return _normalized(x, tuple(axes), affine, eps)[0]
 
 
 def group_norm(
@@ -114,7 +116,8 @@ def group_norm(
         raise ShapeError(
             f"group_norm: the channels of x {x.spec} do not divide into {num_groups} groups"
         )
-    grouped = reshape(x, shape=(x.shape[0], num_groups, x.size // max(1, x.shape[0] * num_groups)))
-    _, deviation, variance = _moments(grouped, (2,))
-    out = reshape(deviation * rsqrt(variance + eps), shape=x.shape)
-    return _affine("group_norm", out, range(1, 2), weight, bias)
+    sizes = (num_groups, x.shape[1] // num_groups, *x.shape[2:])
+    grouped = reshape(x, shape=(x.shape[0], *sizes))
+    affine = _affine("group_norm", x, range(1, 2), weight, bias, *sizes[:2], *[1] * (x.ndim - 2))
+    out, _, _ = _normalized(grouped, tuple(range(2, grouped.ndim)), affine, eps)
+    return reshape(out, shape=x.shape)

@@ -6,9 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tensorgraph import config
+from tensorgraph.creation import from_host
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
-from tensorgraph.ops.elementwise import cast, floating, less, less_equal, where
+from tensorgraph.ops.elementwise import cast, floating, less, less_equal
 from tensorgraph.spec import Shaped, Spec
 from tensorgraph_ops.index import argsort
 
@@ -62,7 +63,7 @@ random_bits.canonical(lambda key, *, shape: {"shape": _sizes("random_bits", shap
 
 
 @random_bits.kernel
-def _(xp: Any, key: Any, *, shape: Ints) -> Any:
+def _words(xp: Any, key: Any, *, shape: Ints) -> Any:
     size = math.prod(shape)
     out = xp.empty((-(-size // 4), 4), xp.uint32)
     for start in range(0, len(out), CHUNK):
@@ -129,9 +130,17 @@ def _sizes(name: str, shape: Any) -> Ints:
     return sizes
 
 
+def _key(key: Key, beside: Tensor | None = None) -> Tensor:
+    """The key given, or that of the next stream, on the backend of a tensor or that in force. A
+    recorded step takes the next one each time it is replayed."""
+    if key is None:
+        beside = literal(values=0, dtype="uint32") if beside is None else beside
+        [key] = from_host(lambda: [config.next_key()], like=[beside], dtype="uint32")
+    return key
+
+
 def _bits(key: Key, shape: Ints) -> Tensor:
-    fresh = literal(values=config.next_key(), dtype="uint32") if key is None else key
-    return random_bits(fresh, shape=shape)
+    return random_bits(_key(key), shape=shape)
 
 
 def _uniform(shape: Ints, dtype: str | None, key: Key) -> Tensor:
@@ -179,12 +188,32 @@ def permutation(n: int, *, key: Key = None) -> Tensor:
     return argsort((words[:, 0] - 2**31) * 2**32 + words[:, 1])
 
 
+@op
+def drop(x: Shaped, key: Shaped, *, p: float) -> Spec:
+    """``x / (1 - p)`` where ``bernoulli(x.shape, p=1 - p, key=key)`` holds, else 0; linear in
+    ``x``, its gradient is itself on ``g``: the mask is drawn again and never stored."""
+    random_bits.shape_rule(key, shape=x.shape)
+    return Spec(x.shape, floating("drop", x))
+
+
+@drop.kernel
+def _(xp: Any, x: Any, key: Any, *, p: float) -> Any:
+    bound = round((1 - p) * 2**32)
+    if not bound:
+        return xp.zeros_like(x)
+    dropped = _words(xp, key, shape=x.shape) > bound - 1
+    return xp.where(dropped, 0, x * (1 / (1 - p)))
+
+
+@drop.vjp
+def _(g: Tensor, key: Tensor, *, p: float) -> Any:
+    return drop(g, key, p=p), None
+
+
 def dropout(x: Tensor, *, p: float = 0.5, training: bool = True, key: Key = None) -> Tensor:
     """Zero each element with probability ``p`` and scale the others by ``1 / (1 - p)``;
     without ``training`` or with ``p=0``, ``x`` as it is. ``key``: see ``random_bits``."""
     _probability("dropout", p)
     if not training or p == 0:
         return x
-    key = x.constant(config.next_key(), "uint32") if key is None else key
-    scaled = x * (1 / (1 - p) if p < 1 else 1.0)
-    return where(bernoulli(x.shape, p=1 - p, key=key), scaled, x.constant(0))
+    return drop(x, _key(key, x), p=p)

@@ -128,7 +128,8 @@ class Adam(_Decaying):
 
     def scalars(self, step: int) -> dict[str, float]:
         mean, square = (1 - beta**step for beta in self.betas)
-        return {"size": self.lr / mean, "root": math.sqrt(square)}
+        root = math.sqrt(square)
+        return {"size": self.lr / mean * root, "eps": self.eps * root}
 
     def update(self, p: Tensor, g: Tensor, memory: Memory, scalars: Mapping[str, Tensor]) -> Update:
         return self.moved(p, self.decayed(p, g), memory, scalars)
@@ -140,8 +141,8 @@ class Adam(_Decaying):
         new = {"exp_avg": m, "exp_avg_sq": v}
         if self.amsgrad:
             v = new["max_exp_avg_sq"] = ops.maximum(memory["max_exp_avg_sq"], v)
-        step = m / (ops.sqrt(v) / scalars["root"] + self.eps)
-        return p - step * scalars["size"], new
+        # lr · m/mean over √v/root + eps, both extended by root: an op fewer for each element
+        return p - m / (ops.sqrt(v) + scalars["eps"]) * scalars["size"], new
 
 
 class AdamW(Adam):

@@ -59,7 +59,8 @@ def batch(*shape, eps=1e-5):
 
     yield Case("batch_norm", inputs, trained, label="training", call=take(0, training=True),
                torch=torch_norm(True), tolerance=1e-4)  # fmt: skip
-    yield Case("batch_norm", inputs, fixed, label="evaluation", call=take(0), tolerance=1e-4)
+    yield Case("batch_norm", inputs, fixed, label="evaluation", call=take(0),
+               torch=torch_norm(False), tolerance=1e-4)  # fmt: skip
     yield Case(
         "batch_norm", inputs, lambda x, mean, *_: 0.9 * mean + 0.1 * x.mean(axes),
         label="mean", call=take(1, training=True), torch=torch_statistic(0), order=0,

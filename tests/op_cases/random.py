@@ -126,6 +126,23 @@ CASES = [
         )
         for s in SHAPES
     ],
+    *[
+        Case(
+            "drop",
+            (draw(*s), KEY),
+            lambda x, key: dropped(key, x),
+            {"p": 0.25},
+        )
+        for s in SHAPES
+    ],
+    Case(
+        "drop",
+        (np.array([1.0, np.inf, -2.0]), KEY),
+        lambda x, key: np.zeros(3),
+        {"p": 1.0},
+        kink=True,
+        label="everything",
+    ),
     Case(
         "unit_interval",
         (words(8, KEY),),
