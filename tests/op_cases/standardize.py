@@ -58,11 +58,11 @@ def moments(shape, axes):
     )  # fmt: skip
 
 
-def values(shape, axes, affine):
-    """Scaled and shifted by tensors of this shape, or by the numbers 1 and 0."""
+def values(shape, axes, affine, shift=None):
+    """Scaled and shifted by tensors of this shape (the shift of another), or by 1 and 0."""
     inputs = [draw(*shape)]
     if affine is not None:
-        inputs += [draw(*affine, seed="weight"), draw(*affine, seed="bias")]
+        inputs += [draw(*affine, seed="weight"), draw(*(shift or affine), seed="bias")]
 
     def call(x, weight=1.0, bias=0.0):
         return ops.standardize(x, *statistics(x, axes), weight, bias)
@@ -110,6 +110,8 @@ CASES = [
     *[values(*setting) for setting in SETTINGS],
     values((3, 5), (1,), None),
     values((2, 3, 2), (0, 2), (1,)),
+    values((2, 3, 2), (0, 2), (1, 3, 1), (2,)),
+    values((2, 3, 2), (1, 2), (3, 2), (2, 1, 1)),
     *[case for setting in SETTINGS for case in gradients(*setting)],
     Case("axis_mean", (draw(2, 3),), lambda x: x.mean(0, keepdims=True), {"axis": -2}),
 ]
