@@ -87,30 +87,40 @@ class _Emitter:
         zeros = ir.Constant(ir.VectorType(I32, vector.count), None)
         return self.builder.shuffle_vector(one, none, zeros)
 
-    def _opaque(self, value: Any) -> Any:
-        """The same value, unknown to the optimizer: it would trade registers for additions."""
-        form = ir.FunctionType(value.type, [value.type])
-        return self.builder.asm(form, "", "=r,0", [value], side_effect=False)
-
     def at(self, base: Any, step: Any) -> Any:
         """`base` plus `step` bytes."""
         return self.builder.gep(base, [step])
 
-    def rows(self, base: Any, row: Any) -> list[Any]:
-        """Pointers to each row. Five rows take one base: base + row * {1, 2, 4} is an address that
-        x86 forms by itself, and so is base + (3 * row)."""
-        multiply = self.builder.mul
+    def multiples(self, row: Any) -> list[Any]:
+        """Variables that hold a stride, and its triple and quintuple where they serve."""
+        times = [n for n in (1, 3, 5) if n < self.shape.rows]
+        products = [self.builder.mul(row, _constant(n)) for n in times]
+        return [cgutils.alloca_once_value(self.builder, x) for x in products]
+
+    def _hidden(self, value: Any) -> Any:
+        """The same value, about which the optimizer knows nothing: no instruction."""
+        form = ir.FunctionType(value.type, [value.type])
+        return self.builder.asm(form, "", "=r,0", [value], side_effect=True)
+
+    def rows(self, base: Any, multiples: list[Any], hide: bool = False) -> list[Any]:
+        """Pointers to each row: five from each base, for base + row * {1, 2, 4} and base + triple
+        are addresses of x86 themselves. `hide` them from the optimizer, which would otherwise
+        keep a pointer to each row and run out of registers."""
+        builder = self.builder
+        if hide:
+            for x in multiples:
+                builder.store(self._hidden(builder.load(x)), x)
+        row, triple, five = ([builder.load(x) for x in multiples] + [None] * 3)[:3]
         out = []
-        triple = self._opaque(multiply(row, _constant(3))) if self.shape.rows > 3 else None
         for m in range(self.shape.rows):
-            if m % 5 == 0 and m:
-                base = self.at(base, multiply(row, _constant(5)))
+            if m and m % 5 == 0:
+                base = self.at(base, five)
+                base = self._hidden(base) if hide else base
             if m % 5 == 0:
                 out.append(base)
-            elif m % 5 == 3:
-                out.append(self.at(base, triple))
             else:
-                out.append(self.at(base, multiply(row, _constant(m % 5))))
+                offset = triple if m % 5 == 3 else builder.mul(row, _constant(m % 5))
+                out.append(self.at(base, offset))
         return out
 
     def load(self, base: Any, v: int) -> Any:
@@ -145,16 +155,17 @@ class _Emitter:
                     for x in line:
                         self.builder.store(ir.Constant(self.vector, None), x)
             with otherwise:
-                for line, where in zip(sums, self.rows(base, row)):
+                for line, where in zip(sums, self.rows(base, self.multiples(row))):
                     for v, x in enumerate(line):
                         self.builder.store(self.load(where, v), x)
 
-    def step(self, sums: list[list[Any]], a: Any, a_row: Any, b: Any) -> None:
+    def step(self, sums: list[list[Any]], a: Any, a_rows: list[Any], b: Any) -> None:
         """Add one product to each sum."""
         builder = self.builder
         columns = [self.load(b, v) for v in range(self.shape.vectors)]
         scalar = self.element.as_pointer()
-        for line, where in zip(sums, self.rows(a, a_row)):
+        for line, where in zip(sums, self.rows(a, a_rows, hide=True)):
+            builder.fence("seq_cst", "singlethread")  # no instruction: loads stay where they are
             if not self.shape.lanewise:
                 number = builder.load(builder.bitcast(where, scalar), align=self.size)
                 factors = [self.splat(number, self.vector)] * self.shape.vectors
@@ -173,16 +184,18 @@ def emit(builder: Any, element: Any, shape: Shape, x: Operands) -> None:
         for _ in range(shape.rows)
     ]
     it.start(sums, x.start, x.start_row)
-    _loops(it, x, x.a, x.b, 0, sums)
-    for line, where in zip(sums, it.rows(x.c, x.c_row)):
+    _loops(it, x, x.a, x.b, 0, sums, it.multiples(x.a_row))
+    for line, where in zip(sums, it.rows(x.c, it.multiples(x.c_row))):
         for v, total in enumerate(line):
             it.store(builder.load(total), where, v)
 
 
-def _loops(it: _Emitter, x: Operands, a: Any, b: Any, depth: int, sums: list[list[Any]]) -> None:
+def _loops(
+    it: _Emitter, x: Operands, a: Any, b: Any, depth: int, sums: list[list[Any]], a_rows: list[Any]
+) -> None:
     builder = it.builder
     if depth == 3:
-        it.step(sums, a, x.a_row, b)
+        it.step(sums, a, a_rows, b)
         return
     now_a = cgutils.alloca_once_value(builder, a)
     now_b = cgutils.alloca_once_value(builder, b)
@@ -190,7 +203,7 @@ def _loops(it: _Emitter, x: Operands, a: Any, b: Any, depth: int, sums: list[lis
     builder.store(b, now_b)
     with cgutils.for_range(builder, x.counts[depth], intp=I64):
         here_a, here_b = builder.load(now_a), builder.load(now_b)
-        _loops(it, x, here_a, here_b, depth + 1, sums)
+        _loops(it, x, here_a, here_b, depth + 1, sums, a_rows)
         builder.store(it.at(here_a, x.a_steps[depth]), now_a)
         builder.store(it.at(here_b, x.b_steps[depth]), now_b)
 
