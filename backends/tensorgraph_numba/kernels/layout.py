@@ -194,20 +194,27 @@ def turn(context: Any, x: Any, p: Any, x_step: Any, out: Any, q: Any, out_step: 
     return types.void(x, i64, i64, out, i64, i64), generate
 
 
+@inner
+def turn_all(
+    x: Any, p: int, x_step: int, out: Any, q: int, out_step: int, across: int, down: int, n: int
+) -> None:
+    """Write the columns of ``down`` rows of ``across`` elements as rows, square by square of ``n``.
+    The last square of a row or column ends with it and repeats a part of the one before."""
+    for k in range(0, down, n):
+        r = min(k, down - n)
+        for j in range(0, across, n):
+            c = min(j, across - n)
+            turn(x, p + c + r * x_step, x_step, out, q + r + c * out_step, out_step)
+
+
 @kernel
 def copy_turned(a: Any, like: Any) -> None:
-    """Copy where rows on one side are columns on the other, square by square. The last square of
-    a row or column ends with it and repeats a part of the one before."""
+    """Copy where rows on one side are columns on the other."""
     x, out = pointer(a[0], like), pointer(a[2], like)
     runs, axes, across, out_step, down, x_step = a[4], a[5], a[6], a[7], a[8], a[9]
-    n = lanes(like)
     for i in range(runs):
         p, q = _offsets(a, 10, axes, i)
-        for k in range(0, down, n):
-            r = min(k, down - n)
-            for j in range(0, across, n):
-                c = min(j, across - n)
-                turn(x, p + c + r * x_step, x_step, out, q + r + c * out_step, out_step)
+        turn_all(x, p, x_step, out, q, out_step, across, down, lanes(like))
 
 
 def _outer(axes: Sequence[_Axis]) -> list[int]:
