@@ -2,7 +2,7 @@
 
 Numba's own vectoriser tests at run time which arrays overlap and finishes each row with scalars;
 for rows of a few channels that costs more than the work. Here a kernel says itself what a vector
-is, and arithmetic, comparisons and ``&``, ``|``, ``^``, ``~`` apply to whole vectors:
+is, and ``+ - * == & ^ >> ~`` apply to whole vectors:
 
     for c in range(0, channels, lanes(like)):
         mask = first(channels - c, like)
@@ -231,8 +231,7 @@ def _operator(function: Any, result: Callable[[Any], Any], build: Callable[..., 
         return build(builder, signature.args[0], *arguments)
 
     infer_global(function)(Template)
-    for arity in (1,) if function in (operator.neg, operator.invert) else (2,):
-        lower_builtin(function, *[Vector] * arity)(lower)
+    lower_builtin(function, *[Vector] * (1 if function is operator.invert else 2))(lower)
 
 
 def _itself(vector: Any) -> Any:
@@ -252,37 +251,19 @@ def _arithmetic(floating: str, integer: str) -> Callable[..., Any]:
     return build
 
 
-def _comparison(sign: str) -> Callable[..., Any]:
-    def build(builder: Any, vector: Any, x: Any, y: Any) -> Any:
-        if is_floating(vector):  # with NaN only "!=" is true
-            compare = builder.fcmp_unordered if sign == "!=" else builder.fcmp_ordered
-        else:
-            compare = builder.icmp_signed if vector.element.signed else builder.icmp_unsigned
-        return compare(sign, x, y)
-
-    return build
-
-
 def _bitwise(name: str) -> Callable[..., Any]:
-    return lambda builder, vector, x, y: getattr(builder, name)(x, y)
+    return lambda builder, vector, *values: getattr(builder, name)(*values)
+
+
+def _equal(builder: Any, vector: Any, x: Any, y: Any) -> Any:
+    return (builder.fcmp_ordered if is_floating(vector) else builder.icmp_unsigned)("==", x, y)
 
 
 _operator(operator.add, _itself, _arithmetic("fadd", "add"))
 _operator(operator.sub, _itself, _arithmetic("fsub", "sub"))
 _operator(operator.mul, _itself, _arithmetic("fmul", "mul"))
-_operator(operator.truediv, _itself, _arithmetic("fdiv", "sdiv"))
+_operator(operator.eq, _mask, _equal)
 _operator(operator.and_, _itself, _bitwise("and_"))
-_operator(operator.or_, _itself, _bitwise("or_"))
 _operator(operator.xor, _itself, _bitwise("xor"))
-_operator(operator.lshift, _itself, _bitwise("shl"))
 _operator(operator.rshift, _itself, _bitwise("lshr"))
-_operator(operator.invert, _itself, lambda builder, vector, x: builder.not_(x))
-for _sign, _function in (
-    ("<", operator.lt),
-    ("<=", operator.le),
-    (">", operator.gt),
-    (">=", operator.ge),
-    ("==", operator.eq),
-    ("!=", operator.ne),
-):
-    _operator(_function, _mask, _comparison(_sign))
+_operator(operator.invert, _itself, _bitwise("not_"))
