@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import platform
 from typing import Any, NamedTuple
 
@@ -49,6 +50,15 @@ def unit() -> Unit:
     if platform.machine().lower() in ("arm64", "aarch64") and config.CPU_NAME != "generic":
         return Unit("neon", 16, 32, True)
     return Unit("none", 16, 16, False)
+
+
+def cache() -> int:
+    """Bytes of a core's L2 cache; of a usual one where the system does not say."""
+    try:
+        size = os.sysconf("SC_LEVEL2_CACHE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        size = 0
+    return min(max(size, 1 << 18), 1 << 21) if size > 0 else 1 << 20
 
 
 def why_not() -> str | None:

@@ -8,9 +8,10 @@ as one of 512 bits is issued as two of 256 on some processors; on the others it 
 from __future__ import annotations
 
 import functools
+import math
 from typing import NamedTuple
 
-from ..vector import unit
+from ..vector import cache, unit
 from .tile import Shape
 
 WIDTHS = (1, 2, 3, 4, 6, 8)  # vectors of a tile
@@ -21,6 +22,11 @@ FAR, NUMBER = (
     0.002,
     32.0,
 )  # cycles per byte that may come from farther than L1; a number of A as bytes
+CACHE = cache()
+PANEL = CACHE // 4  # bytes of B that stay in the cache beside what they are multiplied with
+PAGE = 1 << 12  # bytes that a way of the L1 cache holds
+WAYS = 6  # of its 8, for the rows of A
+MANY = 1 << 30
 DEEP = 1 << 10  # a longer sum changes nothing
 
 
@@ -59,7 +65,13 @@ def most_rows(vectors: int) -> int:
     return (unit().registers - vectors - 1) // vectors
 
 
-def segments(rows: int, vectors: int, most: int = 1 << 30) -> list[Segment]:
+def rows_apart(stride: int) -> int:
+    """How many rows, so many bytes apart, a tile may have before those lines of its A that share a
+    set of the L1 cache displace each other."""
+    return PAGE // math.gcd(stride, PAGE) * WAYS
+
+
+def segments(rows: int, vectors: int, most: int = MANY) -> list[Segment]:
     """Rows as tiles of at most two sizes, as equal as can be, of not more rows than `most`."""
     tiles = -(-rows // min(most, most_rows(vectors)))
     small, more = divmod(rows, tiles)
@@ -67,11 +79,13 @@ def segments(rows: int, vectors: int, most: int = 1 << 30) -> list[Segment]:
     return [*out, Segment(more * (small + 1), small, tiles - more)]
 
 
-def cycles(rows: int, depth: int, vectors: int, lanes: int, whole: int, lanewise: bool) -> float:
-    """What `rows` rows of a block cost, `depth` products deep."""
+def cycles(
+    rows: int, depth: int, vectors: int, lanes: int, whole: int, lanewise: bool, most: int = MANY
+) -> float:
+    """What `rows` rows of a block cost, `depth` products deep, `most` rows to a tile."""
     rate = 0.5 if 2 * lanes <= whole else 1.0
     total = 0.0
-    for segment in segments(rows, vectors):
+    for segment in segments(rows, vectors, most):
         products = segment.rows * vectors * rate
         loads = products if lanewise else segment.rows / 2
         step = max(products, loads + vectors * rate, LATENCY)
@@ -83,14 +97,14 @@ def cycles(rows: int, depth: int, vectors: int, lanes: int, whole: int, lanewise
 
 @functools.lru_cache(maxsize=4096)
 def blocks(
-    rows: int, columns: int, depth: int, dtype: str, lanewise: bool = False
+    rows: int, columns: int, depth: int, dtype: str, lanewise: bool = False, most: int = MANY
 ) -> tuple[tuple[Block, ...], float]:
     """The cheapest blocks for a product (rows, depth) @ (depth, columns), and their cycles."""
     whole = unit().lanes(dtype)
     depth = min(depth, DEEP)
     options = [(whole, v) for v in WIDTHS if most_rows(v) >= 1]
     options += [(lanes, 1) for lanes in (whole // 2, whole // 4) if lanes > 1]
-    price = {(n, v): cycles(rows, depth, v, n, whole, lanewise) for n, v in options}
+    price = {(n, v): cycles(rows, depth, v, n, whole, lanewise, most) for n, v in options}
     # many columns are mostly blocks of the width that is best; what is left over is searched
     best = min(options, key=lambda x: price[x] / (x[0] * x[1]))
     wide = best[0] * best[1]

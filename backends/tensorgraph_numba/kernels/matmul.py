@@ -9,15 +9,12 @@ import numpy as np
 
 from ..native import Call
 from ..vector import unit
-from .choice import Block, blocks, segments
+from .choice import CACHE, PANEL, Block, blocks, rows_apart, segments
 from .dots import dots
 from .pack import copy_rows, transpose_matrix
 from .program import Loop, Place, Program, Strides
 
 Scratch = Callable[[int], Any]
-PAGE = 1 << 12  # rows as far apart, or a multiple of it, share a few lines of the cache
-CACHE = 1 << 20  # bytes of L2
-PANEL = CACHE // 4  # bytes of a panel that stay there beside what it is multiplied with
 TRANSPOSED = 0.6  # cycles per element
 FEW = 3  # so few columns are dot products
 
@@ -102,12 +99,13 @@ class _Way(NamedTuple):
 
 def _way(m: int, n: int, k: int, x: Any, y: Any) -> _Way:
     dtype, size = str(x.dtype), x.itemsize
-    cut, straight = blocks(m, n, k, dtype)
+    most = rows_apart(x.strides[-2])
+    cut, straight = blocks(m, n, k, dtype, most=most)
     if n == 1 or y.strides[-1] == size:
-        tiles = sum(s.tiles for s in segments(m, cut[0].vectors))
+        tiles = sum(s.tiles for s in segments(m, cut[0].vectors, most))
         return _Way(straight, False, k * y.strides[-2] > CACHE and tiles > 24)
     packing = TRANSPOSED * k * n
-    _, cost = blocks(n, m, k, dtype)
+    _, cost = blocks(n, m, k, dtype, most=rows_apart(y.strides[-1]))
     swapped = _Way(cost + TRANSPOSED * (m * k + m * n), True, True)
     return min(_Way(straight + packing, False, True), swapped)
 
@@ -144,7 +142,8 @@ def _product(
     (m, n), k, size = out.shape, x.shape[1], out.itemsize
     if k == 0:
         raise ValueError("matmul: a product of matrices with no columns is no work for tiles")
-    cut = blocks(m, n, k, str(out.dtype))[0]
+    most = rows_apart(x.strides[0])
+    cut = blocks(m, n, k, str(out.dtype), most=most)[0]
     panel = scratch(k * max(b.width for b in cut)) if packed else None
     program.arrays += [] if panel is None else [panel]
     for block in cut:
@@ -163,7 +162,7 @@ def _product(
             strides = Strides(
                 x.strides[0], out.strides[0], out.strides[0], (0, 0, x.strides[1]), (0, 0, row)
             )
-            for segment in segments(m, block.vectors):
+            for segment in segments(m, block.vectors, most):
                 c = address_of(out, segment.first, block.first)
                 place = Place(address_of(x, segment.first, first), b, c, c if add else 0)
                 down = segment.rows * out.strides[0]

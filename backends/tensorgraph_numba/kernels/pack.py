@@ -129,3 +129,15 @@ def fill_rows(a: Any, like: Any) -> None:
         to = _offset(a[2], i * to_row, like)
         for j in range(columns):
             to[j] = like * 0
+
+
+@kernel
+def spread_row(a: Any, like: Any) -> None:
+    """to[i * to_row + j] = source[j] for i < rows, j < columns. Words from the fifth: rows,
+    columns, to_row."""
+    rows, columns, to_row = a[4], a[5], a[6]
+    source = _pointer(a[0], like)
+    for i in range(rows):
+        to = _offset(a[2], i * to_row, like)
+        for j in range(columns):
+            to[j] = source[j]

@@ -138,8 +138,9 @@ class Program:
         self.known: dict[tuple[int, ...], int] = {}  # words of a step: where its block begins
 
     def step(
-        self, made: Any, place: Place, words: Sequence[int], loops: Sequence[Loop], turn: Place
-    ) -> None:
+        self, made: Any, place: Place, words: Sequence[int], loops: Sequence[Loop],
+        turn: Place = STILL,
+    ) -> None:  # fmt: skip
         """Add a kernel whose first four words are addresses; `words` are those that follow.
         `loops`, the outermost first; `turn`: how the addresses move between outer turns."""
         key = (address(made, self.dtype), *words)

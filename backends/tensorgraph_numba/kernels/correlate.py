@@ -1,0 +1,227 @@
+"""Images times filters as programs of tiles: what a convolution and its gradient in the image are.
+
+The rows of a tile are pixels along one axis, or the same pixel of several images; its columns are
+channels of the result. No image is copied and nothing outside an image is read: along each axis,
+results that lack the same taps make a span, and the tiles of each combination of spans sum over
+the taps that there are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..vector import unit
+from .choice import PANEL, Block, blocks, cycles, rows_apart, segments
+from .pack import fill_rows, spread_row
+from .program import Loop, Place, Program, Strides
+from .spans import Span
+
+ROWS = 64  # blocks of columns are cut for tiles that have rows enough
+FAR = 1.05  # what it costs more if rows are farther apart
+
+
+class Images(NamedTuple):
+    """Where images are, and bytes from sample to sample, and along the axes d, h, w and c."""
+
+    address: int
+    sample: int
+    axes: tuple[int, int, int]
+    channel: int
+
+
+class Weights(NamedTuple):
+    """Where filters are: for each block of columns the first weight, bytes along the taps' axes and
+    from channel to channel that is summed over, and from group to group."""
+
+    first: tuple[int, ...]
+    taps: tuple[tuple[int, int, int], ...]
+    channel: tuple[int, ...]
+    group: int
+
+
+class Sum(NamedTuple):
+    """One of the loops of a sum: how often, and bytes in the images and in the weights."""
+
+    times: int
+    a: int
+    b: int
+
+
+def merged(loops: Sequence[Sum]) -> list[Sum]:
+    """Loops, the innermost last, without those of one turn; two that follow on as one."""
+    out: list[Sum] = []
+    for loop in loops:
+        if loop.times == 1:
+            continue
+        last = out[-1] if out else None
+        if last and (last.a, last.b) == (loop.times * loop.a, loop.times * loop.b):
+            out[-1] = Sum(last.times * loop.times, loop.a, loop.b)
+        else:
+            out.append(loop)
+    return out
+
+
+class Sizes(NamedTuple):
+    """Samples, groups, and for each group channels that are summed over and columns of results."""
+
+    samples: int
+    groups: int
+    channels: int
+    columns: int
+    lanewise: bool
+
+
+def columns_of(columns: int, depth: int, dtype: str, lanewise: bool = False) -> tuple[Block, ...]:
+    """The blocks of columns for results of any size, so that prepared weights serve all."""
+    return blocks(ROWS, columns, depth, dtype, lanewise)[0]
+
+
+class Correlation:
+    """Writes the steps of one correlation into a program."""
+
+    def __init__(
+        self, program: Program, x: Images, w: Weights, y: Images, sizes: Sizes,
+        cut: Sequence[Block], bias: int = 0,
+    ) -> None:  # fmt: skip
+        self.program, self.x, self.w, self.y, self.sizes = program, x, w, y, sizes
+        self.cut, self.bias = cut, bias
+        self.size = 8 if program.dtype == "float64" else 4
+
+    def write(self, spans: Sequence[Sequence[Span]], turn: Place) -> None:
+        """All combinations of the three axes' spans."""
+        for combination in sorted(itertools.product(*spans), key=_work):
+            if all(span.taps for span in combination):
+                self._tiles(combination, turn)
+            else:
+                self._nothing(combination, turn)
+
+    def _rows(self, spans: Sequence[Span]) -> list[Loop]:
+        """The loops over results: samples and the axes, those that continue one another as one."""
+        found = [Loop(self.sizes.samples, self.x.sample, 0, self.y.sample)]
+        for span, a, c in zip(spans, self.x.axes, self.y.axes):
+            found.append(Loop(span.results, span.move * a, 0, span.step * c))
+        merged: list[Loop] = []
+        for loop in found:
+            if loop.times == 1:
+                continue
+            last = merged[-1] if merged else None
+            if last and (last.a, last.c) == (loop.times * loop.a, loop.times * loop.c):
+                merged[-1] = Loop(last.times * loop.times, loop.a, 0, loop.c)
+            else:
+                merged.append(loop)
+        return merged
+
+    def _sums(self, spans: Sequence[Span], block: int) -> list[Sum]:
+        """The loops over taps and channels, the innermost last, merged likewise."""
+        found = [
+            Sum(span.taps, span.spread * a, span.tap_step * b)
+            for span, a, b in zip(spans, self.x.axes, self.w.taps[block])
+        ]
+        if not self.sizes.lanewise:
+            found.append(Sum(self.sizes.channels, self.x.channel, self.w.channel[block]))
+        return merged(found)
+
+    def _place(self, spans: Sequence[Span], block: int) -> Place:
+        columns = self.cut[block].first * self.size
+        a, b, c = self.x.address, self.w.first[block], self.y.address + columns
+        if self.sizes.lanewise:
+            a += columns
+        for span, x, w, y in zip(spans, self.x.axes, self.w.taps[block], self.y.axes):
+            a += span.begin * x
+            b += span.tap * w
+            c += span.first * y
+        return Place(a, b, c, self.bias + columns if self.bias else 0)
+
+    def _row_axis(self, loops: Sequence[Loop], depth: int) -> int:
+        """Which of the loops over results the rows of tiles run along."""
+        whole = unit().lanes(self.program.dtype)
+        results = math.prod(loop.times for loop in loops)
+
+        def cost(i: int) -> float:
+            rows, most = loops[i].times, rows_apart(loops[i].a)
+            each = sum(
+                cycles(rows, depth, x.vectors, x.lanes, whole, self.sizes.lanewise, most)
+                for x in self.cut
+            )
+            return each * results / rows * FAR ** (len(loops) - 1 - i)
+
+        return min(range(len(loops)), key=cost)
+
+    def _tiles(self, spans: Sequence[Span], turn: Place) -> None:
+        loops = self._rows(spans) or [Loop(1)]
+        depth = math.prod(span.taps for span in spans)
+        depth *= 1 if self.sizes.lanewise else self.sizes.channels
+        rows = loops.pop(self._row_axis(loops, depth))
+        # a group is a block of channels: of lanes that are summed alone, there is one group
+        group = Loop(
+            self.sizes.groups, self.sizes.channels * self.x.channel, self.w.group,
+            self.sizes.columns * self.size, self.sizes.columns * self.size if self.bias else 0,
+        )  # fmt: skip
+        for i, block in enumerate(self.cut):
+            place = self._place(spans, i)
+            for n, (sums, a, b) in enumerate(_passes(self._sums(spans, i), block, self.size)):
+                again = n > 0
+                start = place.c if again else place.start
+                base = Place(place.a + a, place.b + b, place.c, start)
+                self._sweep(block, base, sums, [group, *loops], rows, again, turn)
+
+    def _sweep(
+        self, block: Block, base: Place, sums: Sequence[Sum], loops: Sequence[Loop], rows: Loop,
+        again: bool, turn: Place,
+    ) -> None:  # fmt: skip
+        """Tiles of one block over all rows; `again`: they add to what is there."""
+        three = ([Sum(1, 0, 0)] * 3 + list(sums))[-3:]
+        strides = Strides(
+            rows.a, rows.c, rows.c if again else 0,
+            (three[0].a, three[1].a, three[2].a), (three[0].b, three[1].b, three[2].b),
+        )  # fmt: skip
+        counts = (three[0].times, three[1].times, three[2].times)
+        around = [loop._replace(start=loop.c) if again else loop for loop in loops]
+        turn = turn._replace(start=turn.c if again else 0)
+        for segment in segments(rows.times, block.vectors, rows_apart(rows.a)):
+            a, c = segment.first * rows.a, segment.first * rows.c
+            place = Place(base.a + a, base.b, base.c + c, base.start + c if again else base.start)
+            down = segment.rows * rows.c
+            loop = Loop(segment.tiles, segment.rows * rows.a, 0, down, down if again else 0)
+            self.program.tile(
+                block.shape(segment.rows, self.sizes.lanewise), place, strides, counts,
+                [*around, loop], block.last, turn,
+            )  # fmt: skip
+
+    def _nothing(self, spans: Sequence[Span], turn: Place) -> None:
+        """Results without any tap: 0, or the bias."""
+        loops = self._rows(spans)
+        last = loops.pop() if loops else Loop(1)
+        count = self.sizes.columns * self.sizes.groups
+        c = self.y.address + sum(span.first * y for span, y in zip(spans, self.y.axes))
+        place = Place(self.bias, 0, c)
+        loops = [loop._replace(a=0) for loop in loops]
+        words = (last.times, count, last.c // self.size)
+        made = spread_row if self.bias else fill_rows
+        self.program.step(made, place, words, loops, Place(0, 0, turn.c))
+
+
+def _work(spans: Sequence[Span]) -> int:
+    """To put what is most first: the rest finds its data in the cache."""
+    return -math.prod(span.results for span in spans)
+
+
+def _passes(sums: list[Sum], block: Block, size: int) -> list[tuple[list[Sum], int, int]]:
+    """The sum in parts of at most three loops whose weights stay in the cache: the loops of each,
+    and how far its first element is in the images and in the weights."""
+    total = math.prod(x.times for x in sums) * block.width * size
+    if len(sums) <= 3 and total <= PANEL:
+        return [(sums, 0, 0)]
+    first, rest = sums[0], sums[1:]
+    one = total // first.times
+    step = 1 if len(sums) > 3 else max(1, min(first.times, PANEL // one))
+    out = []
+    for i in range(0, first.times, step):
+        part = first._replace(times=min(step, first.times - i))
+        inner = [part, *rest] if part.times > 1 or not rest else rest
+        deeper = _passes(inner, block, size) if len(inner) > 3 else [(inner, 0, 0)]
+        out += [(x, a + i * first.a, b + i * first.b) for x, a, b in deeper]
+    return out
