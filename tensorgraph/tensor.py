@@ -107,6 +107,10 @@ class Tensor:
     def data(self, array: Any) -> None:
         self._array, self.lender = array, None
 
+    def lend(self, lender: Lender) -> None:
+        """Leave the values to a plan, whose memory is the only one that has them from now on."""
+        self._array, self.lender = None, lender
+
     @property
     def shape(self) -> tuple[int, ...]:
         return self.spec.shape

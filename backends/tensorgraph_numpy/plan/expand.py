@@ -33,6 +33,15 @@ class Expansion:
         self.program = dataclasses.replace(program, calls=[], constants=dict(program.constants))
         self.batch = batch
         self.backend = backend
+        self._shares: dict[Any, Value] = {}
+
+    def share(self, labels: Value, dtype: str, ignored: int) -> Value:
+        """What each label counts in a mean; the loss and its gradient ask for the same."""
+        key = (labels, dtype, ignored)
+        if key not in self._shares:
+            params = {"ignore_index": ignored, "dtype": dtype}
+            self._shares[key] = self.call(label_share, labels, **params)
+        return self._shares[key]
 
     def call(self, op: Op[...], *inputs: Value, out: Value | None = None, **params: Any) -> Value:
         """Add a call; its output is new, unless it stands for the value ``out``."""
@@ -103,7 +112,7 @@ def _label_loss(work: Expansion, call: Call) -> bool:
     if call.out not in work.batch.sums or call.params["reduction"] != "mean":
         return False
     ignored = call.params["ignore_index"]
-    share = work.call(label_share, labels, ignore_index=ignored, dtype=x.spec.dtype)
+    share = work.share(labels, x.spec.dtype, ignored)
     total = work.call(call.op, x, labels, ignore_index=ignored, reduction="sum")
     work.call(ops.multiply, total, share, out=call.out)
     return True
@@ -114,7 +123,7 @@ def _label_loss_input(work: Expansion, call: Call) -> bool:
     if call.out not in work.batch.axes or call.params["reduction"] != "mean":
         return False
     ignored = call.params["ignore_index"]
-    share = work.call(label_share, labels, ignore_index=ignored, dtype=x.spec.dtype)
+    share = work.share(labels, x.spec.dtype, ignored)
     scaled = work.call(ops.multiply, g, share)
     made = {"ignore_index": ignored, "reduction": "sum"}
     work.call(call.op, scaled, x, labels, out=call.out, **made)

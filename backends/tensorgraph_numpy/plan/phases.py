@@ -6,11 +6,11 @@ waiting for anybody; what is summed over the batch, or computed from such a sum,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tensorgraph.program import Call, Value
-from tensorgraph_numpy.plan.split import Batch
+from tensorgraph_numpy.plan.split import ELEMENTWISE, Batch
 
 
 class Phase(NamedTuple):
@@ -20,26 +20,50 @@ class Phase(NamedTuple):
     calls: list[Call]
 
 
-def phases(calls: Sequence[Call], batch: Batch) -> list[Phase]:
-    """The calls in phases, each as early as its inputs allow."""
+def phases(calls: Sequence[Call], batch: Batch, late: Collection[Value] = ()) -> list[Phase]:
+    """The calls in phases, each as early as its inputs allow; those that make ``late`` values in
+    the phase of the call that comes after them, if they can."""
     number: dict[Value, int] = {}  # even: on pieces; odd: whole
+    waiting: list[Value] = []
+    for call in calls:
+        at = number[call.out] = _earliest(call, batch, number)
+        if call.out in late:
+            waiting.append(call.out)
+            continue
+        for other in waiting:
+            if number[other] % 2 == at % 2:
+                number[other] = at
+        waiting = []
+    _put_off(calls, number)
     found: dict[int, list[Call]] = {}
     for call in calls:
-        in_pieces = call.out in batch.axes or call.out in batch.sums
-        at = 0 if in_pieces else -1
-        for x in call.inputs:
-            if x not in number:
-                continue
-            before = number[x]
-            if in_pieces:
-                ready = (
-                    before
-                    if before % 2 == 0 and x in batch.axes
-                    else before + 1 + (before % 2 == 0)
-                )
-            else:
-                ready = before + (before % 2 == 0)
-            at = max(at, ready)
-        number[call.out] = at
-        found.setdefault(at, []).append(call)
+        found.setdefault(number[call.out], []).append(call)
     return [Phase(at % 2 == 0, found[at]) for at in sorted(found)]
+
+
+def _earliest(call: Call, batch: Batch, number: Mapping[Value, int]) -> int:
+    split = call.out in batch.axes or call.out in batch.sums
+    in_pieces = split and call.out not in batch.whole
+    at = 0 if in_pieces else -1
+    for x in call.inputs:
+        if x in number:
+            before = number[x]
+            pieces = before % 2 == 0
+            if in_pieces:
+                at = max(at, before if pieces and x in batch.axes else before + 1 + pieces)
+            else:
+                at = max(at, before + pieces)
+    return at
+
+
+def _put_off(calls: Sequence[Call], number: dict[Value, int]) -> None:
+    """Whole elementwise calls go to the first phase that reads them, where they may run together
+    with what does."""
+    needed: dict[Value, int] = {}
+    for call in reversed(calls):
+        at = number[call.out]
+        if at % 2 and call.op.name in ELEMENTWISE and call.out in needed:
+            at = number[call.out] = max(at, needed[call.out])
+        for x in call.inputs:
+            before = at - (at % 2 == 0)  # the phase on whole values that ends before it
+            needed[x] = min(needed.get(x, before), before)

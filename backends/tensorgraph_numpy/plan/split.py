@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from tensorgraph.program import Call, Program, Value
@@ -41,11 +41,13 @@ class Batch:
     sums  calls whose results on pieces are added up
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, whole_values: Collection[Value] = ()) -> None:
+        """``whole_values`` are computed at once all the same, though others may be split after."""
         first = [x.spec.shape[0] for x in program.arguments if x.spec.shape]
         self.size = collections.Counter(first).most_common(1)[0][0] if first else 0
         self.axes: dict[Value, int] = {}
         self.sums: set[Value] = set()
+        self.whole = whole_values
         for x in program.arguments:
             if self.size > 1 and x.spec.shape[:1] == (self.size,):
                 self.axes[x] = 0
@@ -54,6 +56,8 @@ class Batch:
             if split is None:
                 continue
             if split.axis is None:
+                if call.out in self.whole:
+                    continue
                 self.sums.add(call.out)
             elif split.axis < call.out.spec.ndim and call.out.spec.shape[split.axis] == self.size:
                 self.axes[call.out] = split.axis
@@ -86,8 +90,8 @@ def _pool(call: Call, axes: Axes) -> Split | None:
 
 
 def _conv(call: Call, axes: Axes) -> Split | None:
-    x, w = call.inputs
-    return Split(0) if axes.get(x) == 0 and w not in axes else None
+    x, *filters = call.inputs
+    return Split(0) if axes.get(x) == 0 and not any(w in axes for w in filters) else None
 
 
 def _conv_weight(call: Call, axes: Axes) -> Split | None:

@@ -1,0 +1,181 @@
+"""How each op becomes calls of kernels, where it is not part of a chain."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from tensorgraph.program import Call
+from tensorgraph_numba import native
+from tensorgraph_numba.kernels import conv as direct
+from tensorgraph_numba.kernels import dropout, label_loss, pool, rows
+from tensorgraph_numba.kernels.conv_weight import conv_weight
+from tensorgraph_numba.kernels.layout import copy
+from tensorgraph_numba.kernels.matmul import matmul
+from tensorgraph_numba.plan.prepare import of_images
+from tensorgraph_numba.plan.tasks import Place
+
+Make = Callable[[Place, Call], list[native.Call]]
+
+
+class Lowering(NamedTuple):
+    """``make(at, call)`` binds the kernels of an op. ``shared``: threads may each take a part of
+    whole values."""
+
+    make: Make
+    shared: bool = False
+
+
+def _scratch(at: Place, call: Call) -> Any:
+    return at.scratch(call.out.spec.dtype)
+
+
+def _adds(at: Place, call: Call) -> bool:
+    """Whether a sum over the batch adds to that of the pieces before."""
+    return at.accumulate and at.axis(call.out) is None
+
+
+def _matmul(at: Place, call: Call) -> list[native.Call]:
+    x, y = (at[value] for value in call.inputs)
+    out = at[call.out]
+    if at.samples is None and at.threads > 1 and out.ndim == 2:
+        n, t = len(out), at.thread
+        part = slice(n * t // at.threads, n * (t + 1) // at.threads)
+        x, out = x[part], out[part]
+    return matmul(x, y, out, accumulate=_adds(at, call), scratch=_scratch(at, call))
+
+
+def _reshape(at: Place, call: Call) -> list[native.Call]:
+    """The elements are moved: one of both can be seen in the other's shape."""
+    x, out = at[call.inputs[0]], at[call.out]
+    try:
+        return copy(x, out.reshape(x.shape, copy=False))
+    except ValueError:
+        return copy(x.reshape(out.shape, copy=False), out)
+
+
+def _permute(at: Place, call: Call) -> list[native.Call]:
+    return copy(at[call.inputs[0]].transpose(call.params["axes"]), at[call.out])
+
+
+def _geometry(call: Call) -> dict[str, Any]:
+    return {name: call.params[name] for name in ("stride", "padding", "dilation", "groups")}
+
+
+def _conv(at: Place, call: Call) -> list[native.Call]:
+    x, w, *prepared = (at[value] for value in call.inputs)
+    panels = prepared[0] if prepared else None
+    out, scratch = at[call.out], _scratch(at, call)
+    return direct.conv(x, w, out, **_geometry(call), prepared=panels, scratch=scratch)
+
+
+def _conv_input(at: Place, call: Call) -> list[native.Call]:
+    y, w, *prepared = (at[value] for value in call.inputs)
+    panels = prepared[0] if prepared else None
+    out, scratch = at[call.out], _scratch(at, call)
+    return direct.conv_input(y, w, out, **_geometry(call), prepared=panels, scratch=scratch)
+
+
+def _conv_weight(at: Place, call: Call) -> list[native.Call]:
+    x, y = (at[value] for value in call.inputs)
+    adds, scratch = _adds(at, call), _scratch(at, call)
+    return conv_weight(x, y, at[call.out], **_geometry(call), accumulate=adds, scratch=scratch)
+
+
+def _conv_panels(at: Place, call: Call) -> list[native.Call]:
+    params = call.params
+    x, _, y = of_images(params["x"], call.inputs[0].spec, params["y"])
+    prepare = direct.conv_input_weights if params["backwards"] else direct.conv_weights
+    part = (at.thread, at.threads)
+    w, out = at[call.inputs[0]], at[call.out]
+    return prepare(x, w, y, out, **dict(params["geometry"]), part=part)
+
+
+def _max_pool(at: Place, call: Call) -> list[native.Call]:
+    windows = tuple(call.params.values())
+    return pool.max_pool(
+        at[call.inputs[0]], at[call.out], windows=windows, scratch=_scratch(at, call)
+    )
+
+
+def _max_pool_input(at: Place, call: Call) -> list[native.Call]:
+    inputs = [at[value] for value in call.inputs]
+    windows, scratch = call.params["windows"], _scratch(at, call)
+    return pool.max_pool_input(*inputs, at[call.out], windows=windows, scratch=scratch)
+
+
+def _max_pool_pick(at: Place, call: Call) -> list[native.Call]:
+    inputs = [at[value] for value in call.inputs]
+    return pool.max_pool_pick(*inputs, at[call.out], windows=call.params["windows"])
+
+
+def _avg_pool(at: Place, call: Call) -> list[native.Call]:
+    params = dict(call.params)
+    include = params.pop("count_include_pad")
+    return pool.avg_pool(
+        at[call.inputs[0]],
+        at[call.out],
+        windows=tuple(params.values()),
+        count_include_pad=include,
+        scratch=_scratch(at, call),
+    )
+
+
+def _avg_pool_input(at: Place, call: Call) -> list[native.Call]:
+    return pool.avg_pool_input(
+        at[call.inputs[0]],
+        at[call.out],
+        windows=call.params["windows"],
+        count_include_pad=call.params["count_include_pad"],
+        scratch=_scratch(at, call),
+    )
+
+
+def _label_loss(at: Place, call: Call) -> list[native.Call]:
+    x, labels = (at[value] for value in call.inputs)
+    params = call.params
+    return label_loss.label_cross_entropy(
+        x, labels, at[call.out], **params, accumulate=_adds(at, call)
+    )
+
+
+def _label_loss_input(at: Place, call: Call) -> list[native.Call]:
+    inputs = [at[value] for value in call.inputs]
+    return label_loss.label_cross_entropy_input(*inputs, at[call.out], **call.params)
+
+
+def _softmax(at: Place, call: Call) -> list[native.Call]:
+    return rows.softmax(at[call.inputs[0]], at[call.out], axis=call.params["axis"])
+
+
+def _log_softmax(at: Place, call: Call) -> list[native.Call]:
+    return rows.log_softmax(at[call.inputs[0]], at[call.out], axis=call.params["axis"])
+
+
+def _drop(at: Place, call: Call) -> list[native.Call]:
+    x, key = (at[value] for value in call.inputs)
+    first = 0 if at.samples is None else at.samples.start * math.prod(x.shape[1:])
+    out, scratch = at[call.out], _scratch(at, call)
+    return dropout.drop(x, key, out, p=call.params["p"], first=first, scratch=scratch)
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "avg_pool": Lowering(_avg_pool),
+    "avg_pool_input": Lowering(_avg_pool_input),
+    "conv": Lowering(_conv),
+    "conv_input": Lowering(_conv_input),
+    "conv_panels": Lowering(_conv_panels, shared=True),
+    "conv_weight": Lowering(_conv_weight),
+    "drop": Lowering(_drop),
+    "label_cross_entropy": Lowering(_label_loss),
+    "label_cross_entropy_input": Lowering(_label_loss_input),
+    "log_softmax": Lowering(_log_softmax),
+    "matmul": Lowering(_matmul, shared=True),
+    "max_pool": Lowering(_max_pool),
+    "max_pool_input": Lowering(_max_pool_input),
+    "max_pool_pick": Lowering(_max_pool_pick),
+    "permute_dims": Lowering(_permute),
+    "reshape": Lowering(_reshape),
+    "softmax": Lowering(_softmax),
+}

@@ -1,0 +1,297 @@
+"""Plans bound to memory: tables of native calls for each thread, and what Python does between."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tensorgraph_numpy.plan.expand import expanded
+from tensorgraph_numpy.plan.split import Batch
+from tensorgraph_numpy.threads import POOL
+
+from tensorgraph.backend import Backend
+from tensorgraph.program import Program, Value
+from tensorgraph_numba import native
+from tensorgraph_numba.kernels.chain import Step, chain
+from tensorgraph_numba.plan.chains import delayed
+from tensorgraph_numba.plan.memory import Scratch, aligned, laid
+from tensorgraph_numba.plan.planner import Phase, Planner, served
+from tensorgraph_numba.plan.prepare import prepared
+from tensorgraph_numba.plan.tasks import Host, Task
+
+WORTH_SHARING = 2e5  # operations and numbers moved: some 100 us of one thread
+
+
+class Refused(Exception):
+    """No kernel serves these calls: the backend's own have to."""
+
+    def __init__(self, values: Sequence[Value]) -> None:
+        self.values = values
+
+
+class Bench:
+    """A thread's place of work; a ``tasks.Place``."""
+
+    def __init__(self, planner: Planner, thread: int, memory: Any) -> None:
+        self.planner = planner
+        self.thread = thread
+        self.threads = planner.threads
+        self.memory = memory
+        self.scratch = Scratch()
+        self.samples: range | None = None
+        self.accumulate = False
+        self.writing: Task | None = None
+
+    def __getitem__(self, value: Value) -> Any:
+        planner = self.planner
+        n = None if self.samples is None else len(self.samples)
+        if value in planner.views:
+            view = planner.views[value]
+            axis = self.axis(value) if n is not None else None
+            return view.of(self[view.base], axis, n)
+        if value in planner.local:
+            assert n is not None
+            shape = list(value.spec.shape)
+            shape[planner.batch.axes[value]] = n
+            _, offset = planner.local[value]
+            return laid(self.memory, offset, shape, planner.order.get(value), value.spec.dtype)
+        if self.writing is not None and value in planner.shares and value in self.writing.outputs:
+            return planner.shares[value][self.thread]
+        return self._cut(planner.arrays[value], self.axis(value))
+
+    def axis(self, value: Value) -> int | None:
+        return self.planner.batch.axes.get(value)
+
+    def _cut(self, array: Any, axis: int | None) -> Any:
+        if self.samples is None or axis is None:
+            return array
+        return array[(slice(None),) * axis + (slice(self.samples.start, self.samples.stop),)]
+
+    def along(self, value: Value, like: Value) -> Any:
+        array = self[value]
+        axis = self.axis(like)
+        if self.samples is None or axis is None or self.axis(value) is not None:
+            return array
+        axis -= like.spec.ndim - array.ndim
+        whole = axis >= 0 and array.shape[axis] == self.planner.batch.size > 1
+        return self._cut(array, axis) if whole else array
+
+    def bind(self, task: Task) -> list[native.Call]:
+        self.writing = task
+        try:
+            return task.bind(self)
+        except (ValueError, NotImplementedError) as error:
+            raise Refused([call.out for call in task.calls]) from error
+
+
+class Plan:
+    """A program as tables that threads walk through; see ``tensorgraph.program.Runner``."""
+
+    def __init__(self, program: Program, planner: Planner) -> None:
+        self.program = program
+        self.planner = planner
+        threads = planner.threads
+        size = planner.local_size()
+        self.benches = [Bench(planner, t, aligned(size, np.uint8)) for t in range(threads)]
+        self.counter = np.zeros(8, np.int64)
+        self.rows: list[list[native.Call | None]] = [[] for _ in range(threads)]
+        self.parts: list[Callable[[], None]] = []
+        self.listing: list[tuple[str, Any]] = []
+        for i, phase in enumerate(planner.phases):
+            if phase.pieces:
+                self._pieces(i, phase)
+            else:
+                self._whole(phase)
+        for value, held in planner.copies:
+            self._host(functools.partial(np.copyto, held.array, self._array(value)))
+        self._close()
+        planned = planner.program
+        self._inputs = [planner.arrays[x] for x in planned.arguments]
+        self._hosts = [planner.arrays[x] for _, values in planned.hosts for x in values]
+        self._added = [(leaf, planner.arrays[x]) for leaf, x in planned.added.items()]
+        self._loans = list(planner.loans.values())
+        lent = {held.tensor: held for held in self._loans}
+        self._assigned = [(tensor, lent[tensor]) for tensor in planned.assigned]
+        self._results = [self._array(x) for x in (*planned.outputs, *planned.gradients.values())]
+
+    def _array(self, value: Value) -> Any:
+        bench = self.benches[0]
+        bench.samples, bench.writing = None, None
+        return bench[value]
+
+    # putting the tables together
+
+    def _close(self) -> None:
+        """What was put down so far becomes tables, run by all threads."""
+        if not any(self.rows):
+            return
+        tables = [native.table(rows) for rows in self.rows]
+        kept = self.rows
+        self.rows = [[] for _ in kept]
+        counter, threads = self.counter.ctypes.data, len(tables)
+        drive = native.drive
+        if threads == 1:
+            self.parts.append(lambda: drive(tables[0], counter, 1))
+        else:
+            tasks = [functools.partial(drive, table, counter, threads) for table in tables]
+            self.parts.append(lambda: POOL.run(tasks))
+        self.listing.append(("native", (kept, tables)))
+
+    def _host(self, function: Callable[[], None]) -> None:
+        self._close()
+        self.parts.append(function)
+        self.listing.append(("host", function))
+
+    def _wait(self) -> None:
+        for rows in self.rows:
+            if self.planner.threads > 1 and rows and rows[-1] is not None:
+                break
+        else:
+            return
+        for rows in self.rows:
+            rows.append(None)
+
+    def _pieces(self, number: int, phase: Phase) -> None:
+        planner = self.planner
+        n, chunk = planner.batch.size, planner.chunks[number]
+        for t, bench in enumerate(self.benches):
+            own = range(n * t // planner.threads, n * (t + 1) // planner.threads)
+            count = -(-len(own) // chunk)
+            for c in range(count):
+                first, last = (own.start + len(own) * k // count for k in (c, c + 1))
+                bench.samples, bench.accumulate = range(first, last), c > 0
+                for task in phase.tasks:
+                    self.rows[t] += bench.bind(task)
+            bench.samples, bench.accumulate = None, False
+        self._wait()
+        if planner.threads > 1:
+            self._add_shares(phase)
+
+    def _add_shares(self, phase: Phase) -> None:
+        """Sum what the threads have summed; each takes some of the values."""
+        planner = self.planner
+        values = [x for task in phase.tasks for x in task.outputs if x in planner.shares]
+        loads = [0] * planner.threads
+        for x in sorted(values, key=lambda x: -x.spec.size):
+            shares, out = planner.shares[x], planner.arrays[x]
+            flat = [_flat(a, planner.order.get(x)) for a in (*shares, out)]
+            steps = [Step("add", (0, 1))]
+            steps += [Step("add", (len(shares) + i, i + 2)) for i in range(len(shares) - 2)]
+            pieces = planner.threads if x.spec.size > 4096 else 1
+            for p in range(pieces):
+                t = p if pieces > 1 else loads.index(min(loads))
+                cut = slice(x.spec.size * p // pieces, x.spec.size * (p + 1) // pieces)
+                parts = [a[cut] for a in flat]
+                scratch = self.benches[t].scratch(x.spec.dtype)
+                last = len(shares) + len(steps) - 1
+                self.rows[t] += chain(parts[:-1], steps, [(last, parts[-1])], scratch=scratch)
+                loads[t] += cut.stop - cut.start
+        if values:
+            self._wait()
+
+    def _whole(self, phase: Phase) -> None:
+        """Tasks on whole values, with waits only where one reads what another thread has made."""
+        planner = self.planner
+        by: dict[Value, int] = {}  # written since the last wait → by which thread; -1: several
+        read: dict[Value, int] = {}
+        loads = [0] * planner.threads
+        for task in phase.tasks:
+            if isinstance(task, Host):
+                self._run_host(task)
+                by.clear(), read.clear()
+                continue
+            roots = {planner.root(x) for x in task.inputs}
+            places = {self._memory_of(x) for x in task.outputs}
+            makers = {by[x] for x in roots if x in by}
+            makers |= {read[x] for x in places if x in read}
+            shared = task.shared and planner.threads > 1
+            if makers and (shared or len(makers) > 1 or -1 in makers):
+                self._wait()
+                by.clear(), read.clear()
+                makers = set()
+            if shared:
+                mine = -1
+                for t, bench in enumerate(self.benches):
+                    self.rows[t] += bench.bind(task)
+            else:
+                mine = makers.pop() if makers else loads.index(min(loads))
+                self.rows[mine] += self.benches[mine].bind(task)
+                loads[mine] += sum(x.spec.size for x in task.outputs)
+            by.update(dict.fromkeys(task.outputs, mine))
+            for x in map(self._memory_of, roots):
+                read[x] = mine if read.get(x, mine) == mine else -1
+        self._wait()
+
+    def _memory_of(self, value: Value) -> int:
+        return int(self.planner.arrays[value].ctypes.data)
+
+    def _run_host(self, task: Host) -> None:
+        for call in task.calls:
+            kernel, params = self.planner.kernel_of(call)
+            inputs, out = [self._array(x) for x in call.inputs], self._array(call.out)
+
+            def run(kernel=kernel, params=params, inputs=inputs, out=out) -> None:  # type: ignore[no-untyped-def]
+                out[...] = kernel(*inputs, **params)
+
+            self._host(run)
+
+    # running
+
+    def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
+        for kept, array in zip(self._inputs, arguments, strict=True):
+            np.copyto(kept, array)
+        for kept, array in zip(self._hosts, hosts, strict=True):
+            kept[...] = array
+        for leaf, kept in self._added:
+            kept[...] = leaf.grad.data
+        for held in self._loans:
+            held.renew()
+        for part in self.parts:
+            part()
+        for tensor, held in self._assigned:
+            tensor.lend(held)  # what was copied out of it before is old
+        return [array.copy() for array in self._results]
+
+    def __str__(self) -> str:
+        lines = []
+        for i, phase in enumerate(self.planner.phases):
+            what = f"pieces of {self.planner.chunks[i]} samples" if phase.pieces else "whole values"
+            lines.append(f"phase {i}: {what}, {self.planner.threads} threads")
+            lines += [f"  {type(task).__name__}: {task.name}" for task in phase.tasks]
+        return "\n".join(lines)
+
+
+def _flat(array: Any, order: Any) -> Any:
+    return (array if order is None else array.transpose(order)).reshape(-1, copy=False)
+
+
+def cost(program: Program) -> float:
+    """Operations, and numbers moved, of a run."""
+    total = 0.0
+    for call in program.calls:
+        flops = call.op.count_flops
+        specs = [x.spec for x in call.inputs]
+        total += flops(call.out.spec, *specs, **call.params) / 16 if flops else call.out.spec.size
+    return total
+
+
+def compile_program(program: Program, backend: Backend) -> Plan | None:
+    """A plan of native calls; calls that no kernel serves are left to the backend."""
+    whole, batch = expanded(program, backend)
+    threads = POOL.threads if cost(whole) > WORTH_SHARING else 1
+    whole, late = delayed(prepared(whole))
+    refused = {call.out for call in whole.calls if not served(call)}
+    batch = Batch(whole, refused)
+    while True:
+        if batch.size < threads:
+            threads = 1
+        planner = Planner(whole, late, backend, batch, threads, refused)
+        try:
+            return Plan(program, planner)
+        except Refused as error:
+            if refused >= set(error.values):
+                raise
+            refused |= set(error.values)
+            batch = Batch(whole, refused)
