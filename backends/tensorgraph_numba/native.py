@@ -180,9 +180,16 @@ def address(kernel: Any, dtype: str) -> int:
     return int(found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name))
 
 
-def is_compiled(kernel: Any, dtype: str) -> bool:
-    """Whether this process has the native code already."""
-    return (types.CPointer(types.int64), LIKE[dtype]) in kernel.overloads
+def loaded(kernel: Any, dtype: str) -> bool:
+    """Whether this process has the native code, or found it in the cache on disk."""
+    signature = (types.CPointer(types.int64), LIKE[dtype])
+    if signature not in kernel.overloads:
+        kernel.targetctx.refresh()
+        found = kernel._cache.load_overload(signature, kernel.targetctx)
+        if found is None:
+            return False
+        kernel.add_overload(found)
+    return True
 
 
 def table(calls: Sequence[Call | None]) -> Any:

@@ -83,6 +83,64 @@ def _conv_weight(at: Place, call: Call) -> list[native.Call]:
     return conv_weight(x, y, at[call.out], **_geometry(call), accumulate=adds, scratch=scratch)
 
 
+def _winograd_weights(at: Place, call: Call) -> list[native.Call]:
+    plan = call.params["plan"]
+    w, shared = at[call.inputs[0]], at[call.out]
+    scratch = _scratch(at, call)
+    made: list[native.Call] = plan.first(None, w, None, shared, thread=at.thread, scratch=scratch)
+    return made
+
+
+def _winograd_pieces(at: Place, call: Call) -> list[native.Call]:
+    x, shared = (at[value] for value in call.inputs)
+    made: list[native.Call] = call.params["plan"].second(
+        x, None, at[call.out], shared, thread=at.thread, scratch=_scratch(at, call)
+    )
+    return made
+
+
+def _winograd_tiles(at: Place, call: Call) -> list[native.Call]:
+    x, shared, scratch = at[call.inputs[0]], at[call.out], _scratch(at, call)
+    start = at.samples.start if at.samples is not None else 0
+    made: list[native.Call] = call.params["plan"].first(
+        x, None, None, shared, start=start, thread=at.thread, scratch=scratch
+    )
+    return made
+
+
+def _winograd_channels(at: Place, call: Call) -> list[native.Call]:
+    shared, w = (at[value] for value in call.inputs)
+    made: list[native.Call] = call.params["plan"].second(
+        None, w, at[call.out], shared, thread=at.thread, scratch=_scratch(at, call)
+    )
+    return made
+
+
+def _winograd_sums(at: Place, call: Call) -> list[native.Call]:
+    x, y = (at[value] for value in call.inputs)
+    plan = call.params["plan"]
+    made: list[native.Call] = plan.first(
+        x,
+        None,
+        y,
+        at[call.out],
+        start=at.samples.start if at.samples is not None else 0,
+        thread=at.thread,
+        accumulate=at.accumulate and not plan.by_channels,
+        scratch=_scratch(at, call),
+    )
+    return made
+
+
+def _winograd_gradient(at: Place, call: Call) -> list[native.Call]:
+    shared, w = at[call.inputs[0]], at[call.out]
+    scratch = _scratch(at, call)
+    made: list[native.Call] = call.params["plan"].second(
+        None, w, None, shared, thread=at.thread, scratch=scratch
+    )
+    return made
+
+
 def _conv_panels(at: Place, call: Call) -> list[native.Call]:
     params = call.params
     x, _, y = of_images(params["x"], call.inputs[0].spec, params["y"])
@@ -178,4 +236,10 @@ LOWERINGS: dict[str, Lowering] = {
     "permute_dims": Lowering(_permute),
     "reshape": Lowering(_reshape),
     "softmax": Lowering(_softmax),
+    "winograd_channels": Lowering(_winograd_channels, shared=True),
+    "winograd_gradient": Lowering(_winograd_gradient, shared=True),
+    "winograd_pieces": Lowering(_winograd_pieces),
+    "winograd_sums": Lowering(_winograd_sums),
+    "winograd_tiles": Lowering(_winograd_tiles),
+    "winograd_weights": Lowering(_winograd_weights, shared=True),
 }

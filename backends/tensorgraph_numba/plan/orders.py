@@ -27,7 +27,19 @@ IMAGES = {  # ops on images → the inputs that are images; their output is one 
     "avg_pool": (0,),
     "avg_pool_input": (0,),
 }
-FILTERS = {"conv": 1, "conv_input": 1}  # ops → which input has filters
+WINOGRAD = {
+    "winograd_pieces": (0,),
+    "winograd_tiles": (0,),
+    "winograd_channels": (),
+    "winograd_sums": (0, 1),
+}
+IMAGES |= WINOGRAD
+FILTERS = {
+    "conv": 1,
+    "conv_input": 1,
+    "winograd_weights": 0,
+    "winograd_channels": 1,
+}  # ops → which input has filters
 
 
 def plain(ndim: int) -> Order:
@@ -52,9 +64,9 @@ def orders(program: Program) -> dict[Value, Order]:
         if name in FILTERS:
             w = call.inputs[FILTERS[name]]
             found.setdefault(w, filters_last(w.spec.ndim))
-        if name == "conv_weight":
+        if name in ("conv_weight", "winograd_gradient"):
             found[call.out] = filters_last(call.out.spec.ndim)
-        elif name in IMAGES:
+        elif name in IMAGES and call.out.spec.ndim > 1:
             found[call.out] = channels_last(call.out.spec.ndim)
     alike = [group for group in map(_alike, program.calls) if len(group) > 1]
     changed = True

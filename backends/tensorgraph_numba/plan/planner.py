@@ -196,12 +196,17 @@ class Planner:
                 for x in task.outputs:
                     if x in self.arrays:
                         continue
-                    if phase.pieces and x not in self.batch.axes:
+                    if phase.pieces and x in self.batch.sums:
                         self._share(x)
                         if self.threads == 1:
                             self.arrays[x] = self.shares[x][0]
                             continue
-                    elif phase.pieces and last.get(x, i) == i and x not in self.results:
+                    elif (
+                        phase.pieces
+                        and x in self.batch.axes
+                        and last.get(x, i) == i
+                        and x not in self.results
+                    ):
                         inner.append(x)
                         continue
                     size = x.spec.size * np.dtype(x.spec.dtype).itemsize
@@ -236,7 +241,7 @@ class Planner:
             for task in phase.tasks:
                 for x in task.outputs:
                     first[x] = i
-                    if phase.pieces and x not in self.batch.axes:
+                    if phase.pieces and x in self.batch.sums:
                         last[x] = i + 1  # it is added up after the phase
                 for x in task.inputs:
                     last[self.root(x)] = i

@@ -1,4 +1,5 @@
-"""Filters brought into the form that a convolution's kernels read, once for all pieces of a batch."""
+"""Convolutions in the steps that their kernels take: filters prepared once for all pieces of the
+batch, and Winograd's way in its two phases."""
 
 from __future__ import annotations
 
@@ -6,14 +7,15 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from tensorgraph_numpy.plan.split import Batch, Rule, Split
 
-from tensorgraph import Shaped, Spec
+from tensorgraph import Op, Shaped, Spec
 from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_numba.kernels import conv as direct
+from tensorgraph_numba.kernels import winograd
 from tensorgraph_numba.plan.orders import Order, channels_last, filters_last
 
-Geometry = tuple[str, ...]
 GEOMETRY = ("stride", "padding", "dilation", "groups")
 
 
@@ -45,30 +47,128 @@ def of_images(x: Spec, w: Spec, y: Spec) -> tuple[Any, Any, Any]:
     )
 
 
-def prepared(program: Program) -> Program:
-    """The program with a call that prepares the filters before each that wants them prepared."""
-    calls: list[Call] = []
-    made: dict[Any, Value] = {}
-    for call in program.calls:
+@op
+def winograd_weights(w: Shaped, *, plan: Any) -> Spec:
+    """The transformed filters of a convolution by tiles."""
+    return Spec((plan.shared_size,), w.dtype)
+
+
+@op
+def winograd_pieces(x: Shaped, weights: Shaped, *, plan: Any) -> Spec:
+    """A convolution by tiles, with transformed filters."""
+    return Spec((x.shape[0], plan.layer.filters, *plan.layer.out), x.dtype)
+
+
+@op
+def winograd_tiles(x: Shaped, *, plan: Any) -> Spec:
+    """The transformed tiles of a convolution by channels."""
+    return Spec((plan.shared_size,), x.dtype)
+
+
+@op
+def winograd_channels(tiles: Shaped, w: Shaped, *, plan: Any) -> Spec:
+    """A convolution by channels, of transformed tiles."""
+    return Spec((plan.layer.samples, plan.layer.filters, *plan.layer.out), w.dtype)
+
+
+@op
+def winograd_sums(x: Shaped, y: Shaped, *, plan: Any) -> Spec:
+    """What the pieces contribute to the gradient of the filters, not yet transformed."""
+    return Spec((plan.shared_size,), x.dtype)
+
+
+@op
+def winograd_gradient(sums: Shaped, *, plan: Any) -> Spec:
+    """The gradient of the filters."""
+    return Spec((plan.layer.filters, plan.layer.channels, 3, 3), sums.dtype)
+
+
+SPLITS: dict[str, Rule] = {
+    "winograd_pieces": lambda call, axes: Split(0) if axes.get(call.inputs[0]) == 0 else None,
+    "winograd_tiles": lambda call, axes: Split(None, filled=True),
+    "winograd_channels": lambda call, axes: Split(0, whole=True),
+    "winograd_sums": lambda call, axes: Split(None, filled=True),
+}
+
+
+class Preparation:
+    """Rewrites the convolutions of a program."""
+
+    def __init__(self, program: Program, batch: Batch, threads: int) -> None:
+        self.program = dataclasses.replace(program, calls=[])
+        self.batch = batch
+        self.threads = threads
+        self.made: dict[Any, Value] = {}
+
+    def call(self, op: Op[...], *inputs: Value, out: Value | None = None, **params: Any) -> Value:
+        """Add a call, or find the same one among those that were added."""
+        key = (op, inputs, tuple(params.items()))
+        if out is None and key in self.made:
+            return self.made[key]
+        made = out if out is not None else Value(op.shape_rule(*[x.spec for x in inputs], **params))
+        self.program.calls.append(Call(op, inputs, params, made))
+        self.made[key] = made
+        return made
+
+    def add(self, call: Call) -> None:
+        """Add a call, in other words if it is a convolution."""
+        if call.op.name not in ("conv", "conv_input", "conv_weight") or not self._split(call):
+            self.program.calls.append(call)
+            return
+        if not self._winograd(call):
+            self._direct(call)
+
+    def _split(self, call: Call) -> bool:
+        return call.out in self.batch.axes or call.out in self.batch.sums
+
+    def _winograd(self, call: Call) -> bool:
+        first, second = call.inputs
+        backwards, weight = call.op.name == "conv_input", call.op.name == "conv_weight"
+        x, y = (call.out, first) if backwards else (first, second if weight else call.out)
+        w = call.out if weight else second
+        plain = {"stride": (1, 1), "dilation": (1, 1), "groups": 1}
+        if w.spec.shape[2:] != (3, 3) or any(call.params[k] != v for k, v in plain.items()):
+            return False
+        n, c, height, width = x.spec.shape
+        padding = call.params["padding"]
+        layer = winograd.Layer(n, c, y.spec.shape[1], height, width, padding, x.spec.dtype)
+        if winograd.why_not(layer) is not None or not winograd.pays(layer):
+            return False
+        if weight:
+            gradient = winograd.weight_gradient(layer, self.threads)
+            sums = self.call(winograd_sums, x, y, plan=gradient)
+            self.call(winograd_gradient, sums, out=call.out, plan=gradient)
+            return True
+        make = winograd.input_gradient if backwards else winograd.convolution
+        plan = make(layer, self.threads)
+        if plan.by_channels:
+            tiles = self.call(winograd_tiles, first, plan=plan)
+            self.call(winograd_channels, tiles, w, out=call.out, plan=plan)
+        else:
+            weights = self.call(winograd_weights, w, plan=plan)
+            self.call(winograd_pieces, first, weights, out=call.out, plan=plan)
+        return True
+
+    def _direct(self, call: Call) -> None:
+        if call.op.name == "conv_weight":
+            self.program.calls.append(call)
+            return
+        first, w = call.inputs
         backwards = call.op.name == "conv_input"
-        if call.op.name == "conv" or backwards:
-            first, w = call.inputs
-            x, y = (call.out, first) if backwards else (first, call.out)
-            geometry = {name: call.params[name] for name in GEOMETRY}
-            counted = direct.conv_input_count if backwards else direct.conv_count
-            count = counted(*of_images(x.spec, w.spec, y.spec), **geometry)
-            if count:
-                params = {
-                    "x": x.spec,
-                    "y": y.spec,
-                    "count": count,
-                    "backwards": backwards,
-                    "geometry": tuple(geometry.items()),
-                }
-                key = (w, tuple(params.items()))
-                if key not in made:
-                    made[key] = Value(Spec((count,), w.spec.dtype))
-                    calls.append(Call(conv_panels, (w,), params, made[key]))
-                call = dataclasses.replace(call, inputs=(first, w, made[key]))
-        calls.append(call)
-    return dataclasses.replace(program, calls=calls)
+        x, y = (call.out, first) if backwards else (first, call.out)
+        geometry = {name: call.params[name] for name in GEOMETRY}
+        counted = direct.conv_input_count if backwards else direct.conv_count
+        count = counted(*of_images(x.spec, w.spec, y.spec), **geometry)
+        inputs = [first, w]
+        if count:
+            params = {"count": count, "backwards": backwards, "geometry": tuple(geometry.items())}
+            inputs.append(self.call(conv_panels, w, x=x.spec, y=y.spec, **params))
+        self.program.calls.append(dataclasses.replace(call, inputs=tuple(inputs)))
+
+
+def prepared(program: Program, batch: Batch, threads: int) -> Program:
+    """The program with its convolutions in the steps of their kernels."""
+    work = Preparation(program, batch, threads)
+    for call in program.calls:
+        work.add(call)
+    return work.program

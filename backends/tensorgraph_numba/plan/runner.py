@@ -13,18 +13,18 @@ from tensorgraph_numpy.threads import POOL
 
 from tensorgraph.backend import Backend
 from tensorgraph.program import Program, Value
-from tensorgraph_numba import native
+from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
 from tensorgraph_numba.plan.chains import delayed
 from tensorgraph_numba.plan.memory import Scratch, aligned, laid
 from tensorgraph_numba.plan.planner import Phase, Planner, served
-from tensorgraph_numba.plan.prepare import prepared
+from tensorgraph_numba.plan.prepare import SPLITS, prepared
 from tensorgraph_numba.plan.tasks import Host, Task
 
 WORTH_SHARING = 2e5  # operations and numbers moved: some 100 us of one thread
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """No kernel serves these calls: the backend's own have to."""
 
     def __init__(self, values: Sequence[Value]) -> None:
@@ -83,7 +83,7 @@ class Bench:
         try:
             return task.bind(self)
         except (ValueError, NotImplementedError) as error:
-            raise Refused([call.out for call in task.calls]) from error
+            raise RefusedError([call.out for call in task.calls]) from error
 
 
 class Plan:
@@ -98,7 +98,8 @@ class Plan:
         self.counter = np.zeros(8, np.int64)
         self.rows: list[list[native.Call | None]] = [[] for _ in range(threads)]
         self.parts: list[Callable[[], None]] = []
-        self.listing: list[tuple[str, Any]] = []
+        self.sections: list[Any] = []  # rows for each thread, or what Python does between
+        self.tables: list[Any] = []
         for i, phase in enumerate(planner.phases):
             if phase.pieces:
                 self._pieces(i, phase)
@@ -127,22 +128,34 @@ class Plan:
         """What was put down so far becomes tables, run by all threads."""
         if not any(self.rows):
             return
-        tables = [native.table(rows) for rows in self.rows]
-        kept = self.rows
-        self.rows = [[] for _ in kept]
-        counter, threads = self.counter.ctypes.data, len(tables)
-        drive = native.drive
-        if threads == 1:
-            self.parts.append(lambda: drive(tables[0], counter, 1))
-        else:
-            tasks = [functools.partial(drive, table, counter, threads) for table in tables]
-            self.parts.append(lambda: POOL.run(tasks))
-        self.listing.append(("native", (kept, tables)))
+        self.sections.append(self.rows)
+        self.rows = [[] for _ in self.rows]
+
+    def missing(self) -> list[str]:
+        """The kernels that have still to be compiled, by name and dtype."""
+        calls = [c for s in self.sections if not callable(s) for rows in s for c in rows if c]
+        needed = {(id(c.kernel), c.dtype): c for c in calls}
+        return [
+            warm.name_of(c.kernel, c.dtype)
+            for c in needed.values()
+            if not native.loaded(c.kernel, c.dtype)
+        ]
+
+    def finish(self) -> None:
+        """Make the tables; compiles the kernels that have not been."""
+        counter, threads = self.counter.ctypes.data, self.planner.threads
+        for section in self.sections:
+            if callable(section):
+                self.parts.append(section)
+                continue
+            tables = [native.table(rows) for rows in section]
+            tasks = [functools.partial(native.drive, table, counter, threads) for table in tables]
+            self.tables += tables
+            self.parts.append(tasks[0] if threads == 1 else functools.partial(POOL.run, tasks))
 
     def _host(self, function: Callable[[], None]) -> None:
         self._close()
-        self.parts.append(function)
-        self.listing.append(("host", function))
+        self.sections.append(function)
 
     def _wait(self) -> None:
         for rows in self.rows:
@@ -280,18 +293,14 @@ def cost(program: Program) -> float:
 def compile_program(program: Program, backend: Backend) -> Plan | None:
     """A plan of native calls; calls that no kernel serves are left to the backend."""
     whole, batch = expanded(program, backend)
-    threads = POOL.threads if cost(whole) > WORTH_SHARING else 1
-    whole, late = delayed(prepared(whole))
+    threads = POOL.threads if cost(whole) > WORTH_SHARING and batch.size >= POOL.threads else 1
+    whole, late = delayed(prepared(whole, batch, threads))
     refused = {call.out for call in whole.calls if not served(call)}
-    batch = Batch(whole, refused)
     while True:
-        if batch.size < threads:
-            threads = 1
-        planner = Planner(whole, late, backend, batch, threads, refused)
+        planner = Planner(whole, late, backend, Batch(whole, refused, SPLITS), threads, refused)
         try:
             return Plan(program, planner)
-        except Refused as error:
+        except RefusedError as error:
             if refused >= set(error.values):
                 raise
             refused |= set(error.values)
-            batch = Batch(whole, refused)

@@ -42,7 +42,7 @@ def phases(calls: Sequence[Call], batch: Batch, late: Collection[Value] = ()) ->
 
 
 def _earliest(call: Call, batch: Batch, number: Mapping[Value, int]) -> int:
-    split = call.out in batch.axes or call.out in batch.sums
+    split = call.out in batch.axes or call.out in batch.sums or call.out in batch.filled
     in_pieces = split and call.out not in batch.whole
     at = 0 if in_pieces else -1
     for x in call.inputs:

@@ -27,27 +27,43 @@ ELEMENTWISE = frozenset(
 
 
 class Split(NamedTuple):
-    """How the result of a call is put together from those of pieces: side by side along ``axis``,
-    or, where that is None, by adding them up."""
+    """How the result of a call is put together from those of pieces.
+
+    axis    side by side along this axis; None: by adding them up
+    filled  each piece writes its part of the result, which is not an array of samples
+    whole   computed at once, but others can take it by samples
+    """
 
     axis: int | None
+    filled: bool = False
+    whole: bool = False
+
+
+Rule = Callable[[Call, Axes], Split | None]
 
 
 class Batch:
     """The split of every call of a program that has one.
 
-    size  samples of the batch, 0 if the program has no batch
-    axes  values that are split → their axis of samples
-    sums  calls whose results on pieces are added up
+    size    samples of the batch, 0 if the program has no batch
+    axes    values that are split → their axis of samples
+    sums    values that are added up from pieces
+    filled  values of which each piece writes a part
+    whole   values that are computed at once, whether they have samples or not
     """
 
-    def __init__(self, program: Program, whole_values: Collection[Value] = ()) -> None:
-        """``whole_values`` are computed at once all the same, though others may be split after."""
+    def __init__(
+        self, program: Program, whole: Collection[Value] = (), rules: Mapping[str, Rule] = {}
+    ) -> None:
+        """``whole`` values are computed at once though they could be split; ``rules`` are those of
+        more ops."""
+        self.rules = {**RULES, **rules}
         first = [x.spec.shape[0] for x in program.arguments if x.spec.shape]
         self.size = collections.Counter(first).most_common(1)[0][0] if first else 0
         self.axes: dict[Value, int] = {}
         self.sums: set[Value] = set()
-        self.whole = whole_values
+        self.filled: set[Value] = set()
+        self.whole = set(whole)
         for x in program.arguments:
             if self.size > 1 and x.spec.shape[:1] == (self.size,):
                 self.axes[x] = 0
@@ -55,7 +71,11 @@ class Batch:
             split = self.split(call)
             if split is None:
                 continue
-            if split.axis is None:
+            if split.whole:
+                self.whole.add(call.out)
+            if split.filled:
+                self.filled.add(call.out)
+            elif split.axis is None:
                 if call.out in self.whole:
                     continue
                 self.sums.add(call.out)
@@ -64,12 +84,12 @@ class Batch:
 
     def split(self, call: Call) -> Split | None:
         """How this call is split; None where it needs all of its inputs at once."""
-        if not any(x in self.axes for x in call.inputs):
+        if not any(x in self.axes or x in self.filled for x in call.inputs):
             return None
         name = call.op.name
         if name in ELEMENTWISE:
             return _aligned(call, self.axes)
-        rule = RULES.get(name)
+        rule = self.rules.get(name)
         return rule(call, self.axes) if rule is not None else None
 
 
@@ -198,7 +218,6 @@ def _label_loss_input(call: Call, axes: Axes) -> Split | None:
     return Split(0)
 
 
-Rule = Callable[[Call, Axes], "Split | None"]
 RULES: dict[str, Rule] = {
     "axis_mean": _sum,
     "axis_variance": _variance,
