@@ -9,9 +9,9 @@ is, and ``+ - * == & ^ >> ~`` apply to whole vectors:
         v = load_masked(x, i + c, mask)
         store_masked(out, j + c, v * v, mask)
 
-``x`` is a ``pointer``: indexed without any check. A masked access costs no more than another. Where
-registers are shorter, LLVM splits a vector. Unlike in Numba's scalar arithmetic nothing is
-reordered: only a product and a sum may become one instruction.
+``x`` is a ``pointer``: indexed without any check. With AVX-512 a masked access costs no more than
+another. Where registers are shorter, LLVM splits a vector. Unlike in Numba's scalar arithmetic
+nothing is reordered: only a product and a sum may become one instruction.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global
 from numba.core.typing.templates import signature as signature_of
 from numba.extending import intrinsic, lower_builtin, models, register_model
+
+from tensorgraph_numba.vector import unit
 
 BITS = 512
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
@@ -67,10 +70,6 @@ class _VectorModel(models.PrimitiveModel):
 def whole(element: Any) -> Vector:
     """The vector of 64 bytes."""
     return Vector(element, BITS // element.bitwidth)
-
-
-def is_floating(vector: Any) -> bool:
-    return isinstance(vector.element, types.Float)
 
 
 # What intrinsics are made of
@@ -159,15 +158,37 @@ def first(context: Any, n: Any, like: Any) -> Any:
     return Vector(types.boolean, whole(like).count)(types.int64, like), generate
 
 
+def _masked(builder: Any, mask: Any, of_all: Callable[[], None], of_some: Any) -> None:
+    """Emit a masked access. Without registers of masks it is slow, and full masks are rather
+    looked for."""
+    if unit().name == "avx512":
+        of_some()
+        return
+    bits = builder.bitcast(mask, ir.IntType(mask.type.count))
+    full = builder.icmp_unsigned("==", bits, bits.type(2**mask.type.count - 1))
+    with builder.if_else(full, likely=True) as (then, otherwise):
+        with then:
+            of_all()
+        with otherwise:
+            of_some()
+
+
 def _loaded(source: Any, vector: Any, *mask: Any) -> Any:
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         form, size = form_of(vector), align(source)
         where = place(builder, arguments[0], arguments[1], form)
         if not mask:
             return builder.load(where, align=size)
+        found = cgutils.alloca_once(builder, form)
         name = f"llvm.masked.load.{suffix(form)}.p0"
         rest = ir.Constant(I32, size), arguments[2], ir.Constant(form, None)
-        return call(builder, name, form, where, *rest)
+        _masked(
+            builder,
+            arguments[2],
+            lambda: builder.store(builder.load(where, align=size), found),
+            lambda: builder.store(call(builder, name, form, where, *rest), found),
+        )
+        return builder.load(found)
 
     return vector(source, types.int64, *mask), generate
 
@@ -189,12 +210,19 @@ def _stored(to: Any, v: Any, *mask: Any) -> Any:
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         form, size = form_of(v), align(to)
         where = place(builder, arguments[0], arguments[1], form)
-        if mask:
+
+        def of_all() -> None:
+            builder.store(arguments[2], where, align=size)
+
+        def of_some() -> None:
             name = f"llvm.masked.store.{suffix(form)}.p0"
             rest = where, ir.Constant(I32, size), arguments[3]
             call(builder, name, ir.VoidType(), arguments[2], *rest)
+
+        if mask:
+            _masked(builder, arguments[3], of_all, of_some)
         else:
-            builder.store(arguments[2], where, align=size)
+            of_all()
         return target.get_dummy_value()
 
     return types.void(to, types.int64, v, *mask), generate
@@ -216,7 +244,7 @@ def store_masked(context: Any, to: Any, i: Any, v: Any, mask: Any) -> Any:
 
 
 def _operator(function: Any, result: Callable[[Any], Any], build: Callable[..., Any]) -> None:
-    """Let an operator take two equal vectors; ``build(builder, vector, x, y)`` gives the value."""
+    """Let an operator take equal vectors; ``build(builder, vector, x, y)`` gives the value."""
 
     class Template(AbstractTemplate):
         key = function
@@ -244,7 +272,7 @@ def _mask(vector: Any) -> Any:
 
 def _arithmetic(floating: str, integer: str) -> Callable[..., Any]:
     def build(builder: Any, vector: Any, x: Any, y: Any) -> Any:
-        if is_floating(vector):
+        if isinstance(vector.element, types.Float):
             return getattr(builder, floating)(x, y, flags=FLAGS)
         return getattr(builder, integer)(x, y)
 
@@ -256,7 +284,8 @@ def _bitwise(name: str) -> Callable[..., Any]:
 
 
 def _equal(builder: Any, vector: Any, x: Any, y: Any) -> Any:
-    return (builder.fcmp_ordered if is_floating(vector) else builder.icmp_unsigned)("==", x, y)
+    floating = isinstance(vector.element, types.Float)
+    return (builder.fcmp_ordered if floating else builder.icmp_unsigned)("==", x, y)
 
 
 _operator(operator.add, _itself, _arithmetic("fadd", "add"))

@@ -70,10 +70,10 @@ def add_channel_moments(a: Any, like: Any) -> None:
             for c in range(0, channels, lanes(like)):
                 p, mask = i * run_step + begin * step + c, first(channels - c, like)
                 shift = load(shifts, c)
-                if count == 0:  # the first value may be far from all others: their mean is near
-                    shift = load_masked(x, p, mask)
-                    apart, _ = _sum_block(x, p, step, n, shift, mask, like)
-                    shift = shift + apart * spread(1.0 / n, like)
+                if count == 0:  # one value may be far from all others, the mean of some is less so
+                    some, shift = min(n, 16), load_masked(x, p, mask)
+                    apart, _ = _sum_block(x, p, step, some, shift, mask, like)
+                    shift = shift + apart * spread(1.0 / some, like)
                     store(shifts, c, shift)
                 sums = _sum_block(x, p, step, n, shift, mask, like)
                 store(totals, c, sums[0])
