@@ -166,13 +166,31 @@ def test_prepared_weights_for_wide_layers(groups):
     memory.check()
 
 
-def test_batches_in_turns_of_what_the_cache_holds():
-    layer = Layer(7, 40, 50, (40, 41), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 1)
+@pytest.mark.parametrize(
+    "case",
+    [
+        (7, 40, 50, (40, 41), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 1),
+        (2, 36, 36, (70, 61), (3, 2), (1, 1), ((1, 1),) * 2, (1, 1), 9),
+        (2, 40, 40, (70, 61), (3, 2), (1, 1), ((1, 1),) * 2, (1, 1), 40),
+        (2, 24, 48, (90, 61), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1), 3),
+    ],
+    ids=str,
+)
+def test_parts_that_the_cache_holds(case):
+    """Batches in turns, images in strips."""
+    layer = Layer(*case)
     memory = Memory("float32")
     x, w, g = memory.images(layer.x), filters_last(memory, layer.w), memory.images(layer.g)
     y = memory.images(nothing(layer.y.shape))
     run(conv(x, w, y, bias=memory.array(layer.b), **layer.params))
     close(y, layer.y, "float32")
+    count = conv_input_count(x, w, g, **layer.params)
+    prepared = memory.array(nothing(count)) if count else None
+    if count:
+        run(conv_input_weights(x, w, g, prepared, **layer.params))
+    gx = memory.images(nothing(x.shape))
+    run(conv_input(g, w, gx, prepared=prepared, **layer.params))
+    close(gx, layer.gx, "float32")
     run(conv_weight(x, g, w, **layer.params))
     np.testing.assert_allclose(w, layer.gw, 0, 1e-4 * np.abs(layer.gw).max())
     memory.check()

@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 from ..vector import cache, unit
-from .tile import Shape
+from .tile import Shape, copies
 
 WIDTHS = (1, 2, 3, 4, 6, 8)  # vectors of a tile
 LATENCY = 4.0  # cycles until a sum can be added to again
@@ -88,7 +88,7 @@ def cycles(
     for segment in segments(rows, vectors, most):
         products = segment.rows * vectors * rate
         loads = products if lanewise else segment.rows / 2
-        step = max(products, loads + vectors * rate, LATENCY)
+        step = max(products, loads + vectors * rate, LATENCY / copies(segment.rows, vectors))
         step += FAR * (NUMBER * segment.rows + 4 * lanes * vectors)
         rest = TILE + ROW * products
         total += segment.tiles * (depth * step + rest)

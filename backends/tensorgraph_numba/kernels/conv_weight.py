@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..native import Call
-from .choice import CACHE, Block, blocks, segments
+from ..vector import unit
+from .choice import CACHE, Block, blocks, most_rows, segments
 from .conv import Scratch, turns_of
-from .correlate import Sum, merged
+from .correlate import merged
 from .pack import fill_rows
 from .program import Loop, Place, Program, Strides
 from .spans import (
@@ -25,6 +26,7 @@ from .spans import (
     Pairs,
     Span,
     channels_last,
+    clipped,
     dense_strides,
     filters_last,
     forward,
@@ -32,6 +34,7 @@ from .spans import (
     spatial_strides,
 )
 
+BUSY = 8  # products of whole registers for each number of A that a tile reads, to keep up
 DEEP = 256  # results that a tile should at least sum over, for its sums are loaded and stored
 
 
@@ -62,11 +65,12 @@ def conv_weight(
 
 
 class _Way(NamedTuple):
-    """What the rows of tiles are: taps along the last axis, channels, or both; blocks of columns;
-    cycles."""
+    """What the rows of tiles are: taps along the last axis, channels, or both; how many; blocks of
+    columns; cycles."""
 
     taps: bool
     channels: bool
+    rows: int
     cut: tuple[Block, ...]
     cycles: float
 
@@ -90,7 +94,10 @@ class _Gradient:
         if way.taps:
             spans[2] = sorted(forward(self.shape.axes[2]), key=lambda span: -span.taps)
             spans[2] = [span for span in spans[2] if span.taps]
-        whole = all(_covers(x, axis.k) for x, axis in zip(spans, self.shape.axes))
+        strips = self._strips(way)
+        whole = len(strips) == 1 and all(
+            _covers(x, axis.k) for x, axis in zip(spans, self.shape.axes)
+        )
         loops = sum(n > 1 for n in (samples, *[axis.out for axis in self.shape.axes]))
         if not again and not (whole and samples and loops <= 3):
             words = (math.prod(self.w.shape[:4]), self.w.shape[4], self.w.shape[4])
@@ -98,10 +105,22 @@ class _Gradient:
             again = True
         if samples:
             turn = Place(samples * self.x.strides[0], samples * self.y.strides[0], 0)
-            for block, (d, h) in itertools.product(way.cut, itertools.product(*spans[:2])):
-                for i, w in enumerate(spans[2]):
+            for d, strip, block in itertools.product(spans[0], strips, way.cut):
+                inside = [x for x in (clipped(h, *strip) for h in spans[1]) if x.results]
+                for h, (i, w) in itertools.product(inside, enumerate(spans[2])):
                     adds = again or (way.taps and i > 0)
                     self._tiles(program, way, block, (d, h, w), first, samples, adds, turn)
+
+    def _strips(self, way: _Way) -> list[tuple[int, int]]:
+        """Rows of results in parts, so that an image too large for the cache is read there by
+        tiles that do little with what they read."""
+        out = self.shape.axes[1].out
+        each = (self.x[:1].nbytes + self.y[:1].nbytes) // max(1, out)
+        many = max(1, CACHE // 2 // max(1, each))
+        tile = max((min(way.rows, most_rows(x.vectors)) * x.width for x in way.cut), default=0)
+        if tile >= BUSY * unit().lanes(self.dtype):
+            return [(0, out)]
+        return [(i, min(out, i + many)) for i in range(0, out, many)]
 
     def _way(self, samples: int) -> _Way:
         """The cheapest rows and columns of tiles."""
@@ -113,23 +132,23 @@ class _Gradient:
             if taps and inner and (shape.groups > 1 or axis.dilation > 1 or channels == 1):
                 continue
             spans = forward(axis) if taps else _each_tap(axis)
-            times, cut, total = 1 if inner else channels, None, 0.0
+            times, cut, most, total = 1 if inner else channels, None, 0, 0.0
             for span in sorted(spans, key=lambda span: -span.taps * span.results):
                 rows = (span.taps if taps else 1) * (channels if inner else 1)
                 part = max(1, depth * span.results // max(1, axis.out))
                 if rows:
                     best, price = blocks(rows, self.columns, part, self.dtype, shape.lanewise)
-                    cut = cut or best
+                    cut, most = cut or best, max(rows, most)
                     total += times * price
             if cut:
-                found.append(_Way(taps, inner, cut, total))
-        return min(found, key=lambda way: way.cycles, default=_Way(False, True, (), 0.0))
+                found.append(_Way(taps, inner, most, cut, total))
+        return min(found, key=lambda way: way.cycles, default=_Way(False, True, 0, (), 0.0))
 
-    def _sums(self, samples: int, spans: Sequence[Span]) -> list[Sum]:
+    def _sums(self, samples: int, spans: Sequence[Span]) -> list[Loop]:
         """The loops over samples and results, the innermost last."""
-        found = [Sum(samples, self.x.strides[0], self.y.strides[0])]
+        found = [Loop(samples, self.x.strides[0], self.y.strides[0])]
         for span, a, b in zip(spans, self.x_axes, self.y_axes):
-            found.append(Sum(span.results, span.move * a, b))
+            found.append(Loop(span.results, span.move * a, b))
         return merged(found)
 
     def _tiles(
@@ -153,8 +172,8 @@ class _Gradient:
         else:
             rows = Loop(spans[2].taps, spans[2].spread * self.x_axes[2], 0, self.w_axes[2])
             loops.append(Loop(channels, size, 0, self.w_axes[3]))
-        outer = [Loop(x.times, x.a, x.b) for x in sums[:-3]]  # each turn adds to the same sums
-        three = ([Sum(1, 0, 0)] * 3 + sums)[-3:]
+        outer = sums[:-3]  # each turn adds to the same sums
+        three = ([Loop(1, 0, 0)] * 3 + sums)[-3:]
         strides = Strides(
             rows.a, rows.c, rows.c,
             (three[0].a, three[1].a, three[2].a), (three[0].b, three[1].b, three[2].b),

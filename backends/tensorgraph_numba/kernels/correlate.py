@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..vector import unit
-from .choice import PANEL, Block, blocks, cycles, rows_apart, segments
+from .choice import CACHE, PANEL, Block, blocks, cycles, rows_apart, segments
 from .pack import fill_rows, spread_row
 from .program import Loop, Place, Program, Strides
 from .spans import Span
@@ -42,23 +42,15 @@ class Weights(NamedTuple):
     group: int
 
 
-class Sum(NamedTuple):
-    """One of the loops of a sum: how often, and bytes in the images and in the weights."""
-
-    times: int
-    a: int
-    b: int
-
-
-def merged(loops: Sequence[Sum]) -> list[Sum]:
+def merged(loops: Sequence[Loop]) -> list[Loop]:
     """Loops, the innermost last, without those of one turn; two that follow on as one."""
-    out: list[Sum] = []
+    out: list[Loop] = []
     for loop in loops:
+        last = out[-1] if out else None
         if loop.times == 1:
             continue
-        last = out[-1] if out else None
-        if last and (last.a, last.b) == (loop.times * loop.a, loop.times * loop.b):
-            out[-1] = Sum(last.times * loop.times, loop.a, loop.b)
+        if last and last[1:] == tuple(loop.times * step for step in loop[1:]):
+            out[-1] = loop._replace(times=last.times * loop.times)
         else:
             out.append(loop)
     return out
@@ -103,30 +95,22 @@ class Correlation:
         found = [Loop(self.sizes.samples, self.x.sample, 0, self.y.sample)]
         for span, a, c in zip(spans, self.x.axes, self.y.axes):
             found.append(Loop(span.results, span.move * a, 0, span.step * c))
-        merged: list[Loop] = []
-        for loop in found:
-            if loop.times == 1:
-                continue
-            last = merged[-1] if merged else None
-            if last and (last.a, last.c) == (loop.times * loop.a, loop.times * loop.c):
-                merged[-1] = Loop(last.times * loop.times, loop.a, 0, loop.c)
-            else:
-                merged.append(loop)
-        return merged
+        return merged(found)
 
-    def _sums(self, spans: Sequence[Span], block: int) -> list[Sum]:
+    def _sums(self, spans: Sequence[Span], block: int) -> list[Loop]:
         """The loops over taps and channels, the innermost last, merged likewise."""
         found = [
-            Sum(span.taps, span.spread * a, span.tap_step * b)
+            Loop(span.taps, span.spread * a, span.tap_step * b)
             for span, a, b in zip(spans, self.x.axes, self.w.taps[block])
         ]
         if not self.sizes.lanewise:
-            found.append(Sum(self.sizes.channels, self.x.channel, self.w.channel[block]))
+            found.append(Loop(self.sizes.channels, self.x.channel, self.w.channel[block]))
         return merged(found)
 
-    def _place(self, spans: Sequence[Span], block: int) -> Place:
+    def _place(self, spans: Sequence[Span], block: int, first: tuple[int, int]) -> Place:
         columns = self.cut[block].first * self.size
-        a, b, c = self.x.address, self.w.first[block], self.y.address + columns
+        a, b = self.x.address + first[0], self.w.first[block]
+        c = self.y.address + first[1] + columns
         if self.sizes.lanewise:
             a += columns
         for span, x, w, y in zip(spans, self.x.axes, self.w.taps[block], self.y.axes):
@@ -160,20 +144,38 @@ class Correlation:
             self.sizes.groups, self.sizes.channels * self.x.channel, self.w.group,
             self.sizes.columns * self.size, self.sizes.columns * self.size if self.bias else 0,
         )  # fmt: skip
-        for i, block in enumerate(self.cut):
-            place = self._place(spans, i)
-            for n, (sums, a, b) in enumerate(_passes(self._sums(spans, i), block, self.size)):
-                again = n > 0
-                start = place.c if again else place.start
-                base = Place(place.a + a, place.b + b, place.c, start)
-                self._sweep(block, base, sums, [group, *loops], rows, again, turn)
+        for first, part, strip in self._strips(loops, rows):
+            for i, block in enumerate(self.cut):
+                place = self._place(spans, i, first)
+                for n, (sums, a, b) in enumerate(_passes(self._sums(spans, i), block, self.size)):
+                    again = n > 0
+                    start = place.c if again else place.start
+                    base = Place(place.a + a, place.b + b, place.c, start)
+                    self._sweep(block, base, sums, [group, *part], strip, again, turn)
+
+    def _strips(
+        self, loops: Sequence[Loop], rows: Loop
+    ) -> list[tuple[tuple[int, int], list[Loop], Loop]]:
+        """Results in parts that stay in the cache while one block or group after the other is
+        computed: how far each begins in the images, and its loops and rows."""
+        outer = loops[0] if loops else rows
+        each = abs(outer.a) + outer.c
+        many = max(1, CACHE // 2 // max(1, each))
+        if len(self.cut) * self.sizes.groups == 1 or outer.times <= many:
+            return [((0, 0), list(loops), rows)]
+        out = []
+        for i in range(0, outer.times, many):
+            part = outer._replace(times=min(many, outer.times - i))
+            inner = ([part, *loops[1:]], rows) if loops else ([], part)
+            out.append(((i * outer.a, i * outer.c), *inner))
+        return out
 
     def _sweep(
-        self, block: Block, base: Place, sums: Sequence[Sum], loops: Sequence[Loop], rows: Loop,
+        self, block: Block, base: Place, sums: Sequence[Loop], loops: Sequence[Loop], rows: Loop,
         again: bool, turn: Place,
     ) -> None:  # fmt: skip
         """Tiles of one block over all rows; `again`: they add to what is there."""
-        three = ([Sum(1, 0, 0)] * 3 + list(sums))[-3:]
+        three = ([Loop(1, 0, 0)] * 3 + list(sums))[-3:]
         strides = Strides(
             rows.a, rows.c, rows.c if again else 0,
             (three[0].a, three[1].a, three[2].a), (three[0].b, three[1].b, three[2].b),
@@ -209,7 +211,7 @@ def _work(spans: Sequence[Span]) -> int:
     return -math.prod(span.results for span in spans)
 
 
-def _passes(sums: list[Sum], block: Block, size: int) -> list[tuple[list[Sum], int, int]]:
+def _passes(sums: list[Loop], block: Block, size: int) -> list[tuple[list[Loop], int, int]]:
     """The sum in parts of at most three loops whose weights stay in the cache: the loops of each,
     and how far its first element is in the images and in the weights."""
     total = math.prod(x.times for x in sums) * block.width * size

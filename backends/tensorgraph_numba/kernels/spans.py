@@ -61,6 +61,14 @@ def forward(axis: Axis) -> list[Span]:
     return out
 
 
+def clipped(span: Span, low: int, high: int) -> Span:
+    """What of a span of neighbouring results lies from `low` to before `high`; perhaps none."""
+    first = max(span.first, low)
+    results = max(0, min(span.first + span.results, high) - first)
+    begin = span.begin + (first - span.first) * span.move
+    return span._replace(first=first, results=results, begin=begin)
+
+
 class Taps(NamedTuple):
     """Taps that meet the same elements of a strided image: `taps` of them, `step` apart, and the
     position of the last, which comes first, in the order of `prepared`."""

@@ -16,6 +16,8 @@ Numba does not keep sums in registers by itself; LLVM does where it is told so, 
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -159,7 +161,7 @@ class _Emitter:
                     for v, x in enumerate(line):
                         self.builder.store(self.load(where, v), x)
 
-    def step(self, sums: list[list[Any]], a: Any, a_rows: list[Any], b: Any) -> None:
+    def step(self, sums: list[list[Any]], a_rows: list[Any], a: Any, b: Any) -> None:
         """Add one product to each sum."""
         builder = self.builder
         columns = [self.load(b, v) for v in range(self.shape.vectors)]
@@ -176,36 +178,64 @@ class _Emitter:
                 builder.store(builder.fadd(product, builder.load(x), flags=CONTRACT), x)
 
 
+def copies(rows: int, vectors: int) -> int:
+    """How many sets of sums a tile keeps, to be added up at its end: a sum must wait for itself
+    some 4 cycles, so few sums would leave the processor idle."""
+    wanted = 4 if rows * vectors <= 2 else 2 if rows * vectors < 8 else 1
+    return wanted if (wanted * rows + 1) * vectors < unit().registers else 1
+
+
 def emit(builder: Any, element: Any, shape: Shape, x: Operands) -> None:
     """Write a tile's code: start, three nested loops of steps, store."""
     it = _Emitter(builder, element, shape, x.columns)
     sums = [
-        [cgutils.alloca_once(builder, it.vector) for _ in range(shape.vectors)]
-        for _ in range(shape.rows)
+        [
+            [cgutils.alloca_once(builder, it.vector) for _ in range(shape.vectors)]
+            for _ in range(shape.rows)
+        ]
+        for _ in range(copies(shape.rows, shape.vectors))
     ]
-    it.start(sums, x.start, x.start_row)
+    it.start(sums[0], x.start, x.start_row)
+    for zero in (y for more in sums[1:] for line in more for y in line):
+        builder.store(ir.Constant(it.vector, None), zero)
     _loops(it, x, x.a, x.b, 0, sums, it.multiples(x.a_row))
-    for line, where in zip(sums, it.rows(x.c, it.multiples(x.c_row))):
-        for v, total in enumerate(line):
-            it.store(builder.load(total), where, v)
+    for i, where in enumerate(it.rows(x.c, it.multiples(x.c_row))):
+        for v in range(shape.vectors):
+            total = builder.load(sums[0][i][v])
+            for more in sums[1:]:
+                total = builder.fadd(total, builder.load(more[i][v]))
+            it.store(total, where, v)
 
 
 def _loops(
-    it: _Emitter, x: Operands, a: Any, b: Any, depth: int, sums: list[list[Any]], a_rows: list[Any]
+    it: _Emitter, x: Operands, a: Any, b: Any, depth: int, sums: list[Any], a_rows: list[Any]
 ) -> None:
-    builder = it.builder
-    if depth == 3:
-        it.step(sums, a, a_rows, b)
-        return
+    """The loops from `depth` on; the innermost turns over the sets of sums."""
+    builder, count = it.builder, x.counts[depth]
     now_a = cgutils.alloca_once_value(builder, a)
     now_b = cgutils.alloca_once_value(builder, b)
     builder.store(a, now_a)
     builder.store(b, now_b)
-    with cgutils.for_range(builder, x.counts[depth], intp=I64):
-        here_a, here_b = builder.load(now_a), builder.load(now_b)
-        _loops(it, x, here_a, here_b, depth + 1, sums, a_rows)
-        builder.store(it.at(here_a, x.a_steps[depth]), now_a)
-        builder.store(it.at(here_b, x.b_steps[depth]), now_b)
+
+    def turns(times: Any, inner: Sequence[Callable[[Any, Any], None]]) -> None:
+        with cgutils.for_range(builder, times, intp=I64):
+            for each in inner:
+                here_a, here_b = builder.load(now_a), builder.load(now_b)
+                each(here_a, here_b)
+                builder.store(it.at(here_a, x.a_steps[depth]), now_a)
+                builder.store(it.at(here_b, x.b_steps[depth]), now_b)
+
+    def deeper(a: Any, b: Any) -> None:
+        _loops(it, x, a, b, depth + 1, sums, a_rows)
+
+    if depth < 2:
+        turns(count, [deeper])
+        return
+    steps = [functools.partial(it.step, each, a_rows) for each in sums]
+    if len(sums) > 1:
+        turns(builder.udiv(count, _constant(len(sums))), steps)
+        count = builder.urem(count, _constant(len(sums)))
+    turns(count, steps[:1])
 
 
 def _bytes_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:
