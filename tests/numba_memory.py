@@ -6,7 +6,8 @@ GUARD = 160  # elements before and behind each array
 
 
 class Memory:
-    """Hands out arrays between guards of NaN; ``check`` says whether a guard was written to."""
+    """Hands out arrays between guards, each of another NaN (or number near the largest) so that
+    copying one over the other shows; ``check`` says whether a guard was written to."""
 
     def __init__(self, dtype):
         self.dtype = np.dtype(dtype)
@@ -16,7 +17,8 @@ class Memory:
         """``count`` elements, 64-byte aligned."""
         dtype = np.dtype(dtype or self.dtype)
         whole = np.empty(count + 2 * GUARD + 64, dtype)
-        whole.view(np.uint8)[:] = 255  # NaN, and -1 or the largest integer
+        bits = whole.view(f"u{dtype.itemsize}")
+        bits[:] = np.iinfo(bits.dtype).max - len(self.kept) % 100
         shift = -(whole.ctypes.data + GUARD * dtype.itemsize) % 64 // dtype.itemsize
         begin = GUARD + shift
         self.kept.append((whole, np.ones(len(whole), bool)))
@@ -50,6 +52,7 @@ class Memory:
         return self.array(values, (0, *range(2, np.ndim(values)), 1), gap)
 
     def check(self):
-        for whole, guard in self.kept:
-            bytes_of_guard = whole[guard].view(np.uint8)
-            assert (bytes_of_guard == 255).all(), "a kernel wrote beyond its arrays"
+        for i, (whole, guard) in enumerate(self.kept):
+            bits = whole.view(f"u{whole.itemsize}")
+            intact = bits[guard] == np.iinfo(bits.dtype).max - i % 100
+            assert intact.all(), "a kernel wrote beyond its arrays"

@@ -90,6 +90,18 @@ def test_the_key_is_read_when_the_call_runs(memory):
     assert (out != before).any()
 
 
+@pytest.mark.parametrize("place", [0, 33, 70])
+@pytest.mark.parametrize("above", [0, 1])
+def test_the_bound_is_exact(memory, place, above):
+    """An element is kept up to a word of exactly the bound."""
+    word = int(tg.ops.random_bits.portable(np, KEY, shape=(place + 1,))[place])
+    p = 1 - (word + above) / 2**32
+    assert round((1 - p) * 2**32) == word + above
+    x = memory.array(np.ones(71))
+    run(drop(x, KEY, x, p=p, first=0, scratch=memory.scratch))
+    assert bool(x[place]) == bool(above)
+
+
 def test_dropped_infinities_are_zeros(memory):
     x = memory.array(np.array([np.inf, np.nan, 1.0] * 30))
     out = memory.array(np.zeros(90))
