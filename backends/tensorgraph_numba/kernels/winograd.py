@@ -4,20 +4,28 @@ Each of `Convolution`, which is the input gradient too, and `WeightGradient` has
 barrier between them, `first` and `second`; `splits` says what a phase divides among the threads:
 "batch" (its images are the thread's piece) or "channels" (its images are whole).
 
+    plan = convolution(Layer(32, 64, 64, 32, 32), threads=2)
+    shared = np.empty(plan.shared_size, "float32")
+    for phase, splits in zip((plan.first, plan.second), plan.splits):
+        for t in range(2):  # on two threads, and then a barrier
+            n = 16 * t if splits == "batch" else 0
+            some = slice(n, n + 16) if splits == "batch" else slice(None)
+            run(phase(x[some], w, y[some], shared, start=n, thread=t, scratch=scratch))
+
 - By tiles: the transformed weights, or their gradient, are kept, and a thread works through its
   piece of the batch in blocks of tiles that stay in its cache. The first phase of `Convolution`
   reads the weights only: it can run once for all pieces and chunks of a step.
 - By channels, for weights that would not stay in the cache when transformed: the transformed tiles
   are kept, and a thread transforms a part of the weights at a time and never stores them.
 
-Largest errors in float32 against the largest value in float64, normal data, from 64 to 512
-channels; a gradient of weights sums over 32 to 2048 tiles of each channel:
+Largest errors in float32 against the largest value in float64, normal data, 32 to 512 channels; a
+gradient of weights sums over 32 to 4096 tiles (bench/bench_winograd.py --errors):
 
 | | forward, input gradient | weight gradient |
 |---|---|---|
-| F(4x4) | 1.4e-6 to 3.9e-6 | 1.1e-6 to 5.4e-6 |
-| F(2x2) | 0.3e-6 to 1.3e-6 | 0.6e-6 to 4.2e-6 |
-| direct (PyTorch 2.13) | 0.3e-6 to 0.4e-6 | 1.0e-6 to 6.2e-6 |
+| F(4x4) | 1.2e-6 to 4.7e-6 | 1.0e-6 to 8.2e-6 |
+| F(2x2) | 0.3e-6 to 1.0e-6 | 0.6e-6 to 7.4e-6 |
+| direct (PyTorch 2.13) | 0.3e-6 to 0.5e-6 | 0.8e-6 to 7.1e-6 |
 """
 
 from __future__ import annotations
@@ -28,13 +36,12 @@ from typing import Any
 from .. import vector
 from ..native import Call
 from . import winograd_kernels as kernels
-from .winograd_layer import KEPT, Layer, Winograd, tile_size, why_not
-from .winograd_layout import Pair, Scratch, call, check_weights, panel, panels, up
+from .winograd_layer import KEPT, Layer, Winograd, pays, tile_size, why_not
+from .winograd_layout import DEPTH, Pair, Scratch, call, check_weights, panel, panels, up
 from .winograd_stages import ROWS
 
-BLOCK = 32  # tiles transformed at a time: 16 to 64 differ by 3 %
-LARGEST_BLOCK = 128
-DEPTH = 64  # input channels whose weights are transformed at a time, by channels
+BLOCK = 32  # tiles transformed at a time, by tiles
+LARGEST_BLOCK = 128  # and by channels
 
 
 def _balanced(total: int, most: int) -> int:
@@ -42,8 +49,27 @@ def _balanced(total: int, most: int) -> int:
     return up(-(-total // -(-total // most)), ROWS)
 
 
+def _block(layer: Layer, total: int) -> int:
+    """Tiles of a block, by tiles: more where there are many weights, which are read for each. From
+    16 to 96 tiles times differ by less than a tenth where caches are large."""
+    most = layer.channels * layer.filters // (layer.channels + layer.filters)
+    return _balanced(total, min(max(most, BLOCK), 2 * BLOCK))
+
+
 def _share(count: int, thread: int, threads: int) -> Pair:
     return count * thread // threads, count * (thread + 1) // threads
+
+
+__all__ = [
+    "Convolution",
+    "Layer",
+    "WeightGradient",
+    "convolution",
+    "input_gradient",
+    "pays",
+    "weight_gradient",
+    "why_not",
+]
 
 
 @dataclass(frozen=True)
@@ -62,9 +88,8 @@ class Convolution(Winograd):
     def shared_size(self) -> int:
         """Elements of shared memory: transformed tiles, or weights."""
         if self.by_channels:
-            return self.size(self.total(self.layer.samples), self.layer.channels)
-        group = self.size(self.layer.channels, panel(self.layer.dtype))
-        return panels(self.layer.filters, self.layer.dtype) * group
+            return self.size(self.total(self.layer.samples), self.layer.channels, DEPTH)
+        return self.size(self.layer.channels, self.layer.filters, panel(self.layer.dtype))
 
     def _check_weights(self, w: Any) -> None:
         pair = (self.layer.filters, self.layer.channels)
@@ -78,12 +103,12 @@ class Convolution(Winograd):
         layer = self.layer
         self.check_shared(shared)
         if self.by_channels:
-            v = self.planes(shared, self.total(layer.samples), layer.channels)
-            return [self.spread_input(x, v[:, self.rows_of(x, start)], scratch)]
+            v = self.planes(shared, self.total(layer.samples), layer.channels, DEPTH)
+            return [self.spread_input(x, v[:, :, self.rows_of(x, start)], scratch)]
         self._check_weights(w)
         blocks = -(-layer.channels // vector.unit().lanes(layer.dtype))
         share = _share(panels(layer.filters, layer.dtype) * blocks, thread, self.threads)
-        u = self.planes(shared, layer.channels, panel(layer.dtype))
+        u = self.planes(shared, layer.channels, layer.filters, panel(layer.dtype))
         return [
             call(
                 kernels.weigh, layer.dtype, self.side, scratch, *share, layer.channels,
@@ -101,17 +126,17 @@ class Convolution(Winograd):
         self.check_shared(shared)
         if self.by_channels:
             return self._second_by_channels(w, y, shared, thread, scratch)
+        given, out = self.input_words(x), self.output_words(y)
         self.check_pair(x, y)
-        given, out = self.input(x), self.output(y)
         total = self.total(len(y))
-        block = _balanced(total, BLOCK)
+        block = _block(layer, total)
         return [
             call(
                 kernels.by_tiles, layer.dtype, self.side, scratch,
                 total, block, layer.channels, layer.filters,
                 x=given, y=out, channels=layer.channels,
                 v=self.take(scratch, block, layer.channels), d=self.take(scratch, block, width),
-                u=self.planes(shared, layer.channels, width),
+                u=self.planes(shared, layer.channels, layer.filters, width),
             )
         ]  # fmt: skip
 
@@ -120,7 +145,7 @@ class Convolution(Winograd):
     ) -> list[Call]:
         layer, width = self.layer, panel(self.layer.dtype)
         self._check_weights(w)
-        out = self.output(y)
+        out = self.output_words(y)
         if len(y) != layer.samples:
             raise ValueError(f"winograd: y has {len(y)} samples, planned are {layer.samples}")
         total = self.total(layer.samples)
@@ -129,8 +154,8 @@ class Convolution(Winograd):
         return [
             call(
                 kernels.by_channels, layer.dtype, self.side, scratch,
-                total, block, DEPTH, layer.channels, layer.filters, *share,
-                y=out, w=w, backwards=self.backwards, v=self.planes(shared, total, layer.channels),
+                total, block, layer.channels, layer.filters, *share, y=out, w=w,
+                backwards=self.backwards, v=self.planes(shared, total, layer.channels, DEPTH),
                 d=self.take(scratch, block, width), u=self.take(scratch, DEPTH, width),
             )
         ]  # fmt: skip
@@ -152,22 +177,24 @@ class WeightGradient(Winograd):
     @property
     def shared_size(self) -> int:
         """Elements of shared memory: transformed tiles, or each thread's sums."""
+        layer, total = self.layer, self.total(self.layer.samples)
         if not self.by_channels:
-            return self.threads * self.size(self.layer.channels, self.layer.filters)
-        total = self.total(self.layer.samples)
-        return self.size(total, self.layer.channels) + self.size(total, self.layer.filters)
+            return self.threads * self.size(layer.channels, layer.filters, layer.filters)
+        gradient = self.size(total, layer.filters, panel(layer.dtype))
+        return self.size(total, layer.channels, DEPTH) + gradient
 
     def _kept(self, shared: Any) -> tuple[Any, Any]:
         """The planes of x and y, by channels."""
-        total = self.total(self.layer.samples)
-        v = self.planes(shared, total, self.layer.channels)
-        behind = shared[self.size(total, self.layer.channels) :]
-        return v, self.planes(behind, total, self.layer.filters)
+        layer, total = self.layer, self.total(self.layer.samples)
+        v = self.planes(shared, total, layer.channels, DEPTH)
+        behind = shared[self.size(total, layer.channels, DEPTH) :]
+        return v, self.planes(behind, total, layer.filters, panel(layer.dtype))
 
     def _sums(self, shared: Any, thread: int) -> Any:
         """A thread's sums, by tiles."""
-        size = self.size(self.layer.channels, self.layer.filters)
-        return self.planes(shared[thread * size :], self.layer.channels, self.layer.filters)
+        columns = self.layer.filters
+        size = self.size(self.layer.channels, columns, columns)
+        return self.planes(shared[thread * size :], self.layer.channels, columns, columns)
 
     def first(
         self, x: Any, w: Any, y: Any, shared: Any, *, start: int = 0, thread: int = 0,
@@ -176,7 +203,7 @@ class WeightGradient(Winograd):
         """By tiles: sums over a piece of x and y. By channels: their tiles to shared."""
         layer = self.layer
         self.check_shared(shared)
-        given, gradient = self.input(x), self.output(y)
+        given, gradient = self.input_words(x), self.output_words(y)
         self.check_pair(x, y)
         if self.by_channels:
             if accumulate:
@@ -184,18 +211,16 @@ class WeightGradient(Winograd):
                     "winograd: by channels, the first phase keeps tiles and adds up nothing: "
                     "run the second after each, with accumulate"
                 )
-            v, d = (planes[:, self.rows_of(x, start)] for planes in self._kept(shared))
+            v, d = (planes[:, :, self.rows_of(x, start)] for planes in self._kept(shared))
             return [
                 self.spread_input(x, v, scratch),
                 call(
-                    kernels.spread_y, layer.dtype, self.side, scratch, d.shape[1], layer.filters,
+                    kernels.spread_y, layer.dtype, self.side, scratch, d.shape[2], layer.filters,
                     y=gradient, d=d, channels=layer.filters,
                 ),
             ]  # fmt: skip
         total = self.total(len(x))
-        # sums are read and written for each block: the larger they are, the larger a block pays
-        most = layer.channels * layer.filters // (layer.channels + layer.filters)
-        block = _balanced(total, min(max(most, BLOCK), LARGEST_BLOCK))
+        block = _block(layer, total)
         return [
             call(
                 kernels.gradient_by_tiles, layer.dtype, self.side, scratch,
@@ -220,7 +245,7 @@ class WeightGradient(Winograd):
             return [
                 call(
                     kernels.gradient_by_channels, layer.dtype, self.side, scratch,
-                    v.shape[1], DEPTH, accumulate, *share,
+                    v.shape[2], _balanced(v.shape[2], LARGEST_BLOCK), accumulate, *share,
                     w=w, v=v, d=d, u=self.take(scratch, DEPTH, panel(layer.dtype)),
                 )
             ]  # fmt: skip
@@ -229,7 +254,7 @@ class WeightGradient(Winograd):
             call(
                 kernels.unweigh, layer.dtype, self.side, scratch,
                 begin, end, accumulate or other > 0,
-                w=w, u=self._sums(shared, other)[:, begin:],
+                w=w, u=self._sums(shared, other)[:, :, begin:],
             )
             for other in range(self.threads)
             if begin < end
@@ -263,13 +288,13 @@ def convolution(
 def input_gradient(
     layer: Layer, threads: int = 1, *, outputs: int | None = None, by_channels: bool | None = None
 ) -> Convolution:
-    """How to compute the gradient of a layer's input: the `Convolution` whose x is the gradient of
-    the layer's output and whose y is that of its input. Chosen as in `convolution`."""
+    """How to compute the gradient of a layer's input: x is that of the output, y that of the input;
+    chosen as in `convolution`."""
     return Convolution(*_method(layer.turned(), threads, outputs, by_channels), True)
 
 
 def weight_gradient(
     layer: Layer, threads: int = 1, *, outputs: int | None = None, by_channels: bool | None = None
 ) -> WeightGradient:
-    """How to compute the gradient of a layer's weights. Chosen as in `convolution`."""
+    """How to compute the gradient of a layer's weights; chosen as in `convolution`."""
     return WeightGradient(*_method(layer, threads, outputs, by_channels))

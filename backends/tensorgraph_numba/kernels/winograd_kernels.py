@@ -10,8 +10,9 @@ from numba import int64
 from ..native import kernel
 from .winograd_stages import (
     NUMBERS,
-    WORK,
+    D,
     U,
+    V,
     W,
     accumulate,
     clear,
@@ -28,13 +29,13 @@ from .winograd_transforms import lanes
 
 @kernel
 def weigh(a: Any, like: Any) -> None:
-    """A share of the weights to U, a group of planes for each panel of output channels."""
+    """A share of the weights to U, a group for each panel of output channels."""
     begin, end, depth = a[NUMBERS], a[NUMBERS + 1], a[NUMBERS + 2]
-    group, block = a[WORK + 6] * a[WORK + 6] * a[U + 3], lanes(like)
+    block = lanes(like)
     blocks = (depth + block - 1) // block
     for i in range(begin, end):
         panel, first = i // blocks, i % blocks * block
-        shift = panel * group + first * a[U + 2]
+        shift = panel * a[U + 4] + first * a[U + 2]
         transform_weights(a, panel, first, min(depth, first + block), shift, like)
 
 
@@ -43,15 +44,14 @@ def by_tiles(a: Any, like: Any) -> None:
     """The convolution of X with transformed weights, block after block of tiles."""
     total, block = a[NUMBERS], a[NUMBERS + 1]
     channels, filters = a[NUMBERS + 2], a[NUMBERS + 3]
-    group, width = a[WORK + 6] * a[WORK + 6] * a[U + 3], panel_width(like)
-    none = int64(0)
+    width, zero = panel_width(like), int64(0)
     clear(a, like)
     for first in range(0, total, block):
         count = min(block, total - first)
         spread_input(a, first, count, channels, like)
         for k in range(0, filters, width):
-            some, shift = min(width, filters - k), k // width * group
-            multiply(a, none, none, count, shift, channels, some, none, like)
+            some = min(width, filters - k)
+            multiply(a, zero, zero, count, k // width, channels, some, zero, like)
             collect_output(a, first, count, k, some, like)
 
 
@@ -73,18 +73,18 @@ def spread_y(a: Any, like: Any) -> None:
 def by_channels(a: Any, like: Any) -> None:
     """The convolution of V with weights, which are transformed on the way, for a share of the
     panels of output channels."""
-    total, block, depth = a[NUMBERS], a[NUMBERS + 1], a[NUMBERS + 2]
-    channels, filters, width = a[NUMBERS + 3], a[NUMBERS + 4], panel_width(like)
-    none = int64(0)
-    for panel in range(a[NUMBERS + 5], a[NUMBERS + 6]):
+    total, block = a[NUMBERS], a[NUMBERS + 1]
+    channels, filters = a[NUMBERS + 2], a[NUMBERS + 3]
+    depth, width, zero = a[V + 5], panel_width(like), int64(0)
+    for panel in range(a[NUMBERS + 4], a[NUMBERS + 5]):
         k = panel * width
         some = min(width, filters - k)
         for first in range(0, total, block):
             count = min(block, total - first)
             for c in range(0, channels, depth):
                 last = min(channels, c + depth)
-                transform_weights(a, panel, c, last, none, like)
-                multiply(a, first, c, count, none, last - c, some, c, like)
+                transform_weights(a, panel, c, last, zero, like)
+                multiply(a, c // depth, first, count, zero, last - c, some, c, like)
             collect_output(a, first, count, k, some, like)
 
 
@@ -93,13 +93,13 @@ def gradient_by_tiles(a: Any, like: Any) -> None:
     """The gradient of U, summed over the tiles of X and Y, block after block."""
     total, block = a[NUMBERS], a[NUMBERS + 1]
     channels, filters, add = a[NUMBERS + 2], a[NUMBERS + 3], a[NUMBERS + 4]
-    none = int64(0)
+    zero = int64(0)
     clear(a, like)
     for first in range(0, total, block):
         count = min(block, total - first)
         spread_input(a, first, count, channels, like)
         spread_gradient(a, first, count, filters, like)
-        accumulate(a, none, channels, none, filters, count, add | first, like)
+        accumulate(a, zero, channels, zero, filters, zero, count, add | first, like)
 
 
 @kernel
@@ -111,14 +111,15 @@ def unweigh(a: Any, like: Any) -> None:
 
 @kernel
 def gradient_by_channels(a: Any, like: Any) -> None:
-    """The gradient of weights from V and D, for a share of the panels of filters."""
-    total, depth, add = a[NUMBERS], a[NUMBERS + 1], a[NUMBERS + 2]
-    channels, filters, width = a[W + 2], a[W + 3], panel_width(like)
-    none = int64(0)
+    """The gradient of weights from V and D, for a share of the panels of filters, groups of D."""
+    total, block, add = a[NUMBERS], a[NUMBERS + 1], a[NUMBERS + 2]
+    channels, filters, depth, width = a[W + 2], a[W + 3], a[V + 5], a[D + 5]
     for panel in range(a[NUMBERS + 3], a[NUMBERS + 4]):
         k = panel * width
         some = min(width, filters - k)
         for c in range(0, channels, depth):
             last = min(channels, c + depth)
-            accumulate(a, c, last - c, k, k + some, total, none, like)
+            for first in range(0, total, block):
+                count = min(block, total - first)
+                accumulate(a, c // depth, last - c, panel, some, first, count, first, like)
             collect_weights(a, c, last, k, some, add, like)

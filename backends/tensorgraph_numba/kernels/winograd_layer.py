@@ -73,6 +73,24 @@ def tile_size(layer: Layer) -> int:
     return min((2, 4), key=multiplications)
 
 
+def pays(layer: Layer) -> bool:
+    """Whether Winograd's way takes four fifths of a direct convolution's time, or less, where that
+    does 100 GFLOP/s in float32 on one core with AVX-512 (bench/bench_winograd.py --small).
+
+    A transform costs as much as 45 multiplications per lane, so there must be channels to share
+    it, tiles to share those of the weights, and few outputs outside of the image.
+    """
+    (down, across), side = layer.tiles(tile_size(layer)), tile_size(layer) + 2
+    lanes = vector.unit().lanes(layer.dtype)
+    vectors = -(-layer.channels // lanes) + -(-layer.filters // lanes)
+    height, width = layer.out
+    return (
+        layer.channels * layer.filters >= 5 * lanes * vectors
+        and layer.samples * down * across >= 8
+        and 9 * height * width > 1.5 * down * across * side**2
+    )
+
+
 @dataclass(frozen=True)
 class Winograd:
     """What both kinds have: the layer, how many threads, outputs of a tile per axis, the schedule.
@@ -86,7 +104,7 @@ class Winograd:
       filters).
     - shared: at least ``shared_size`` elements, between the phases this plan's alone.
     - start: which sample of the batch the piece begins with.
-    - thread: which one of ``threads``.
+    - thread: which one of ``threads``; each of them takes part in both phases.
     """
 
     layer: Layer
@@ -128,25 +146,27 @@ class Winograd:
         down, across = self.layer.tiles(self.outputs)
         return samples * down * across
 
-    def size(self, rows: int, columns: int) -> int:
-        """Elements of planes of so many rows and columns."""
-        return planes_size(self.points, rows, columns, self.layer.dtype)
+    def size(self, rows: int, columns: int, group: int) -> int:
+        """Elements of planes, in groups of so many columns."""
+        return planes_size(self.points, rows, columns, group, self.layer.dtype)
 
-    def planes(self, memory: Any, rows: int, columns: int) -> Any:
+    def planes(self, memory: Any, rows: int, columns: int, group: int) -> Any:
         """Planes at the beginning of memory."""
-        return planes(memory, self.points, rows, columns)
+        return planes(memory, self.points, rows, columns, group)
 
     def take(self, scratch: Scratch, rows: int, columns: int) -> Any:
-        """Planes in scratch."""
-        return self.planes(scratch(self.size(rows, columns)), rows, columns)
+        """Planes in scratch, of one group."""
+        return self.planes(scratch(self.size(rows, columns, columns)), rows, columns, columns)
 
-    def input(self, x: Any) -> tuple[Any, ...]:
+    def input_words(self, x: Any) -> tuple[Any, ...]:
+        """A checked input in words."""
         shape = (None, self.layer.channels, self.layer.height, self.layer.width)
         check_image("x", x, shape, self.layer.dtype)
         (top, _), (left, _) = self.layer.padding
         return image(x, self.side, self.outputs, (top, left), self.layer.tiles(self.outputs))
 
-    def output(self, y: Any) -> tuple[Any, ...]:
+    def output_words(self, y: Any) -> tuple[Any, ...]:
+        """A checked output in words."""
         check_image("y", y, (None, self.layer.filters, *self.layer.out), self.layer.dtype)
         return image(y, self.outputs, self.outputs, (0, 0), self.layer.tiles(self.outputs))
 
@@ -159,8 +179,8 @@ class Winograd:
         """All tiles of a piece to rows of planes."""
         channels = self.layer.channels
         return call(
-            kernels.spread_x, self.layer.dtype, self.side, scratch, v.shape[1], channels,
-            x=self.input(x), v=v, channels=channels,
+            kernels.spread_x, self.layer.dtype, self.side, scratch, v.shape[2], channels,
+            x=self.input_words(x), v=v, channels=channels,
         )  # fmt: skip
 
     def check_shared(self, shared: Any) -> None:

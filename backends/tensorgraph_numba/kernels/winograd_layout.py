@@ -1,7 +1,8 @@
 """What Winograd's kernels are given: planes in memory, images and weights, as words of a call.
 
-A plane holds one point of all transformed tiles. Rows and planes begin at a cache line, an odd
-number of them apart: 36 planes whose distance is a power of two would share few sets of a cache.
+A plane holds one point of all transformed tiles, in groups of channels that are worked on together.
+Rows and planes begin at a cache line; planes, and long rows, are an odd number of them apart: 36
+planes whose distance is a power of two would share few sets of a cache.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .winograd_stages import POINTS, ROWS, TAPS, VECTORS
 Scratch = Callable[[int], Any]
 Pair = tuple[int, int]
 LINE = 64  # bytes
+DEPTH = 64  # input channels that are worked on together, by channels
 NOTHING = np.empty(0)
 NO_IMAGE = (NOTHING, *(0,) * 10, NOTHING)
 
@@ -37,43 +39,47 @@ def panels(columns: int, dtype: Any) -> int:
     return -(-columns // panel(dtype))
 
 
-def _steps(rows: int, columns: int, dtype: Any) -> Pair:
-    """Elements between rows and between planes. Rows of one panel lie side by side."""
+def _steps(rows: int, group: int, dtype: Any) -> Pair:
+    """Elements between rows and between planes."""
     line = LINE // np.dtype(dtype).itemsize
-    row = up(up(columns, panel(dtype)), line)
-    if columns > panel(dtype) and row // line % 2 == 0:
+    row = up(up(group, panel(dtype)), line)
+    if row > DEPTH and row // line % 2 == 0:
         row += line
     plane = up(rows, ROWS) * row
     return row, plane if plane // line % 2 else plane + line
 
 
-def planes_size(points: int, rows: int, columns: int, dtype: Any) -> int:
+def planes_size(points: int, rows: int, columns: int, group: int, dtype: Any) -> int:
     """Elements that planes take."""
-    return points * _steps(rows, columns, dtype)[1]
+    return -(-columns // group) * points * _steps(rows, group, dtype)[1]
 
 
-def planes(memory: Any, points: int, rows: int, columns: int) -> Any:
-    """The view (points, rows, columns) of planes that begin where ``memory`` does. Kernels touch
-    the rest of the last rows too, up to whole tiles of products."""
-    needed = planes_size(points, rows, columns, memory.dtype)
+def planes(memory: Any, points: int, rows: int, columns: int, group: int) -> Any:
+    """The view (groups, points, rows, columns of a group) of planes that begin where ``memory``
+    does. Kernels touch the rest of the last rows too, up to whole tiles of products."""
+    needed = planes_size(points, rows, columns, group, memory.dtype)
     if memory.size < needed or not memory.flags.c_contiguous:
         raise ValueError(
             f"winograd: memory of {memory.size} elements, strides {memory.strides}, is too small "
             f"for {points} planes of {rows} x {columns}: give {needed} dense ones"
         )
-    row, plane = _steps(rows, columns, memory.dtype)
-    steps = (plane * memory.itemsize, row * memory.itemsize, memory.itemsize)
-    return np.lib.stride_tricks.as_strided(memory, (points, rows, columns), steps)
+    row, plane = _steps(rows, group, memory.dtype)
+    steps = (points * plane, plane, row, 1)
+    return np.lib.stride_tricks.as_strided(
+        memory,
+        (-(-columns // group), points, rows, group),
+        tuple(step * memory.itemsize for step in steps),
+    )
 
 
 def check_image(name: str, x: Any, shape: tuple[int | None, ...], dtype: str) -> None:
     """Refuse an array that is no image of that shape (None: any) with its channels side by side."""
-    fits = x.ndim == len(shape) and all(b in (a, None) for a, b in zip(x.shape, shape))
+    fits = x.ndim == len(shape) and all(b in (a, None) for a, b in zip(x.shape, shape)) and x.size
     beside = x.ndim == 4 and (x.shape[1] == 1 or x.strides[1] == x.itemsize)
     if not fits or not beside or x.dtype.name != dtype or not x.flags.aligned:
         raise ValueError(
             f"winograd: {name} is {x.dtype}{list(x.shape)} with strides {x.strides}, and "
-            f"{dtype}{[n or 'any' for n in shape]} with the channels side by side is needed"
+            f"{dtype}{[n or '1 or more' for n in shape]} with the channels side by side is needed"
         )
 
 
@@ -98,10 +104,11 @@ def image(x: Any, side: int, step: int, padding: Pair, tiles: Pair) -> tuple[Any
     return (x, *x.shape[2:], samples, rows, columns, step, *padding, *tiles, points)
 
 
-def _planes(v: Any) -> tuple[Any, int, int]:
+def _planes(v: Any) -> tuple[Any, ...]:
     if v is None:
-        return NOTHING, 0, 0
-    return v, v.strides[1] // v.itemsize, v.strides[0] // v.itemsize
+        return NOTHING, 0, 0, 0, 0
+    groups, points, rows = (step // v.itemsize for step in v.strides[:3])
+    return v, rows, points, groups, v.shape[3]
 
 
 def call(

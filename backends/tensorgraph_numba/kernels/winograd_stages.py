@@ -8,8 +8,9 @@ All kernels take the same words, groups of them at fixed places, and read those 
   the first point, a multiple of 8 of them.
 - Weights W: array, input channels, filters, and whether the convolution runs backwards, from
   filters to channels with the taps in reverse.
-- Planes V of X, D of Y and U of W, one per point of a transformed tile: array, elements between
-  rows and between planes. Rows are tiles in V and D and input channels in U, columns are channels.
+- Planes V of X, D of Y and U of W, one per point of a transformed tile, in groups of columns:
+  array, elements between rows, planes and groups, columns of a group. Rows are tiles in V and D,
+  input channels in U; columns are channels.
 - Work: array of int64 for two tables of addresses; zeros; an array for what nobody reads or only
   the same function; points of a transformed tile per axis.
 - Numbers, each kernel's own.
@@ -44,7 +45,7 @@ tile: Any = tiles.tile  # for type checkers it has one argument more, the contex
 ROWS, VECTORS = 4, 2  # of a tile of products: 95 % of the peak with AVX-512 and with AVX2
 POINTS = 40  # entries of a table of addresses: 36, and some that only make whole vectors
 TAPS = 9
-X, Y, W, V, D, U, WORK, NUMBERS = 0, 14, 28, 33, 37, 41, 45, 52
+X, Y, W, V, D, U, WORK, NUMBERS = 0, 14, 28, 33, 39, 45, 51, 58
 
 
 @inner
@@ -87,11 +88,13 @@ def spread_input(a: Any, first: int, count: int, channels: int, like: Any) -> No
     _aim(a, int64(V), planes, like)
     for s in range(count):
         _locate(a, int64(X), first + s, int64(0), a[WORK + 2], points)
-        row = s * a[V + 2] * itemsize(like)
-        if a[WORK + 6] == 6:
-            input_4(points, 0, planes, row, channels, 0, like)
-        else:
-            input_2(points, 0, planes, row, channels, 0, like)
+        for c in range(0, channels, a[V + 5]):
+            some = min(channels - c, a[V + 5])
+            row = (s * a[V + 2] + c // a[V + 5] * a[V + 4]) * itemsize(like)
+            if a[WORK + 6] == 6:
+                input_4(points, c * itemsize(like), planes, row, some, 0, like)
+            else:
+                input_2(points, c * itemsize(like), planes, row, some, 0, like)
 
 
 @inner
@@ -101,11 +104,13 @@ def spread_gradient(a: Any, first: int, count: int, filters: int, like: Any) -> 
     _aim(a, int64(D), planes, like)
     for s in range(count):
         _locate(a, int64(Y), first + s, int64(0), a[WORK + 2], points)
-        row = s * a[D + 2] * itemsize(like)
-        if a[WORK + 6] == 6:
-            output_gradient_4(points, 0, planes, row, filters, 0, like)
-        else:
-            output_gradient_2(points, 0, planes, row, filters, 0, like)
+        for c in range(0, filters, a[D + 5]):
+            some = min(filters - c, a[D + 5])
+            row = (s * a[D + 2] + c // a[D + 5] * a[D + 4]) * itemsize(like)
+            if a[WORK + 6] == 6:
+                output_gradient_4(points, c * itemsize(like), planes, row, some, 0, like)
+            else:
+                output_gradient_2(points, c * itemsize(like), planes, row, some, 0, like)
 
 
 @inner
@@ -180,15 +185,16 @@ def collect_weights(
 
 @inner
 def multiply(
-    a: Any, row: int, column: int, count: int, shift: int, depth: int, width: int, add: int,
+    a: Any, group: int, first: int, count: int, panel: int, depth: int, width: int, add: int,
     like: Any,
 ) -> None:  # fmt: skip
-    """For each point: ``count`` rows of V, from ``row`` and ``column`` on, times ``depth`` rows of
-    U, ``shift`` elements on, to ``width`` columns of D, no more than a panel has."""
+    """For each point: ``count`` rows of a group of V, from ``first`` on, times ``depth`` rows of a
+    panel, a group of U, to ``width`` columns of D."""
     v, u, d = pointer(a[V], like), pointer(a[U], like), pointer(a[D], like)
     for e in range(a[WORK + 6] * a[WORK + 6]):
+        right = e * a[U + 3] + panel * a[U + 4]
         for s in range(0, count, ROWS):
-            left, right = e * a[V + 3] + (row + s) * a[V + 2] + column, e * a[U + 3] + shift
+            left = e * a[V + 3] + group * a[V + 4] + (first + s) * a[V + 2]
             out = e * a[D + 3] + s * a[D + 2]
             if width > lanes(like):
                 tile(
@@ -204,25 +210,27 @@ def multiply(
 
 @inner
 def accumulate(
-    a: Any, column: int, rows: int, begin: int, end: int, depth: int, add: int, like: Any
-) -> None:
-    """For each point: ``rows`` columns of V, from ``column`` on, turned, times the columns
-    ``begin`` to ``end`` of D, over ``depth`` tiles, to U."""
+    a: Any, group: int, channels: int, panel: int, filters: int, first: int, count: int, add: int,
+    like: Any,
+) -> None:  # fmt: skip
+    """For each point: the columns of a group of V, turned, times those of a group of D, over
+    ``count`` rows from ``first`` on, to U."""
     v, u, d = pointer(a[V], like), pointer(a[U], like), pointer(a[D], like)
     for e in range(a[WORK + 6] * a[WORK + 6]):
-        for k in range(begin, end, panel_width(like)):
-            for c in range(0, rows, ROWS):
-                left, right = e * a[V + 3] + column + c, e * a[D + 3] + k
-                out = e * a[U + 3] + c * a[U + 2] + k - begin
-                if end - k > lanes(like):
+        for k in range(0, filters, panel_width(like)):
+            right = e * a[D + 3] + panel * a[D + 4] + first * a[D + 2] + k
+            for c in range(0, channels, ROWS):
+                left = e * a[V + 3] + group * a[V + 4] + first * a[V + 2] + c
+                out = e * a[U + 3] + c * a[U + 2] + k
+                if filters - k > lanes(like):
                     tile(
                         ROWS, VECTORS, v, left, 1, 0, 0, a[V + 2], d, right, 0, 0, a[D + 2],
-                        u, out, a[U + 2], 1, 1, depth, add,
+                        u, out, a[U + 2], 1, 1, count, add,
                     )  # fmt: skip
                 else:
                     tile(
                         ROWS, 1, v, left, 1, 0, 0, a[V + 2], d, right, 0, 0, a[D + 2],
-                        u, out, a[U + 2], 1, 1, depth, add,
+                        u, out, a[U + 2], 1, 1, count, add,
                     )  # fmt: skip
 
 
