@@ -42,7 +42,7 @@ def kernel(function: Callable[[Any, Any], None]) -> Any:
     return made
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _pointer(context: Any, address: Any, like: Any) -> Any:
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.inttoptr(arguments[0], target.get_value_type(signature.return_type))
@@ -50,7 +50,7 @@ def _pointer(context: Any, address: Any, like: Any) -> Any:
     return types.CPointer(like)(types.int64, like), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _as_double(context: Any, word: Any) -> Any:
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.DoubleType())
@@ -58,7 +58,7 @@ def _as_double(context: Any, word: Any) -> Any:
     return types.float64(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _invoke(context: Any, function: Any, arguments: Any) -> Any:
     """Call a kernel by its address. What ``like`` is does not matter: its value is not read."""
 
@@ -73,7 +73,7 @@ def _invoke(context: Any, function: Any, arguments: Any) -> Any:
     return types.void(types.int64, types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _add_atomically(context: Any, address: Any) -> Any:
     """Add 1 to a counter; what it was before."""
 
@@ -84,7 +84,7 @@ def _add_atomically(context: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _load_atomically(context: Any, address: Any) -> Any:
     def generate(target: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         counter = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
@@ -127,20 +127,28 @@ def drive(table: Any, counter: int, threads: int) -> None:
 
 class Call(NamedTuple):
     """A kernel bound to its arguments. ``arrays`` are those in whose memory it reads and writes:
-    they must live as long as the call."""
+    they must live as long as the call. ``inner`` are kernels that it calls in its turn, by the
+    addresses that ``row`` writes to an array's places."""
 
     kernel: Any
     dtype: str
     words: Any  # int64[n]
     arrays: tuple[Any, ...]
+    inner: Sequence[tuple[Any, Any, Sequence[int]]] = ()  # kernel, array, places
 
     @property
     def name(self) -> str:
         return str(self.kernel.__name__)
 
     def row(self) -> tuple[int, int]:
-        """Its entry in a table; compiles the kernel where that has not been done."""
+        """Its entry in a table; compiles the kernels where that has not been done."""
+        for kernel, words, places in self.inner:
+            words[places] = address(kernel, self.dtype)
         return address(self.kernel, self.dtype), self.words.ctypes.data
+
+    def kernels(self) -> list[Any]:
+        """All kernels that it takes."""
+        return [self.kernel, *(kernel for kernel, _, _ in self.inner)]
 
     def run(self) -> None:
         """Run it now, on this thread: what tests and measurements do."""

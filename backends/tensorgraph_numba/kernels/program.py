@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ..native import Call, _invoke, _pointer, address, array, bind, kernel
+from ..native import Call, _invoke, _pointer, array, bind, kernel
 from .tile import BYTES, I64, Operands, Shape, emit
 
 LEVELS = 6  # nested loops of one step
@@ -135,7 +135,8 @@ class Program:
         self.arrays = list(arrays)
         self.rows: list[list[int]] = []
         self.blocks: list[int] = []  # words of all steps, one after the other
-        self.known: dict[tuple[int, ...], int] = {}  # words of a step: where its block begins
+        self.known: dict[tuple[Any, ...], int] = {}  # words of a step: where its block begins
+        self.kernels: list[Any] = []  # of each row
 
     def step(
         self, made: Any, place: Place, words: Sequence[int], loops: Sequence[Loop],
@@ -143,11 +144,12 @@ class Program:
     ) -> None:  # fmt: skip
         """Add a kernel whose first four words are addresses; `words` are those that follow.
         `loops`, the outermost first; `turn`: how the addresses move between outer turns."""
-        key = (address(made, self.dtype), *words)
+        key = (made, *words)
         if key not in self.known:
             self.known[key] = len(self.blocks)
             self.blocks += [0, 0, 0, 0, *words]
-        row = [key[0], self.known[key], *place, *turn]
+        self.kernels.append(made)
+        row = [0, self.known[key], *place, *turn]
         inner = [loop for loop in reversed(loops) if loop.times > 1] or [Loop(1)]
         if len(inner) > LEVELS:
             raise ValueError(f"a step has at most {LEVELS} loops, not {len(inner)}")
@@ -176,4 +178,8 @@ class Program:
         rows[:, 1] = table.ctypes.data + 8 * (size + rows[:, 1])
         table[:size] = rows.ravel()
         table[size:] = self.blocks
-        return [bind(walk, self.dtype, table, len(self.rows), self.outer, *self.arrays)]
+        call = bind(walk, self.dtype, table, len(self.rows), self.outer, *self.arrays)
+        places: dict[Any, list[int]] = {}
+        for i, made in enumerate(self.kernels):
+            places.setdefault(made, []).append(i * COLUMNS)
+        return [call._replace(inner=[(made, table, at) for made, at in places.items()])]

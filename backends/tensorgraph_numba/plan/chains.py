@@ -114,9 +114,9 @@ class Groups:
     def _add(self, call: Call, shape: Any, waiting: list[Call]) -> None:
         """Put a call, and those that waited for it, into one group, or into groups of their own."""
         together = [c for c in waiting if shape is not None and space(c) == shape]
-        for other in waiting:
-            if other not in together:
-                self._add(other, space(other), [])
+        for before in waiting:
+            if before not in together:
+                self._add(before, space(before), [])
         made = {c.out for c in together}
         inputs = {x for c in (*together, call) for x in c.inputs if x not in made}
         sources = {self.at[x] for x in inputs if x in self.at}
@@ -257,6 +257,9 @@ def _standardize_input(
 
 
 COMPOSED: dict[str, Callable[..., Ref]] = {
+    "isnan": lambda steps, call, x: steps.emit("not_equal", x, x),
+    "rsqrt": lambda steps, call, x: steps.emit("divide", 1.0, steps.emit("sqrt", x)),
+    "square": lambda steps, call, x: steps.emit("multiply", x, x),
     "cast": _cast,
     "clip": _clip,
     "standardize": _standardize,

@@ -158,14 +158,14 @@ def _max_pool(at: Place, call: Call) -> list[native.Call]:
 
 
 def _max_pool_input(at: Place, call: Call) -> list[native.Call]:
-    inputs = [at[value] for value in call.inputs]
+    y, x, maxima = (at[value] for value in call.inputs)
     windows, scratch = call.params["windows"], _scratch(at, call)
-    return pool.max_pool_input(*inputs, at[call.out], windows=windows, scratch=scratch)
+    return pool.max_pool_input(y, x, maxima, at[call.out], windows=windows, scratch=scratch)
 
 
 def _max_pool_pick(at: Place, call: Call) -> list[native.Call]:
-    inputs = [at[value] for value in call.inputs]
-    return pool.max_pool_pick(*inputs, at[call.out], windows=call.params["windows"])
+    values, x, maxima = (at[value] for value in call.inputs)
+    return pool.max_pool_pick(values, x, maxima, at[call.out], windows=call.params["windows"])
 
 
 def _avg_pool(at: Place, call: Call) -> list[native.Call]:
@@ -199,8 +199,8 @@ def _label_loss(at: Place, call: Call) -> list[native.Call]:
 
 
 def _label_loss_input(at: Place, call: Call) -> list[native.Call]:
-    inputs = [at[value] for value in call.inputs]
-    return label_loss.label_cross_entropy_input(*inputs, at[call.out], **call.params)
+    g, x, labels = (at[value] for value in call.inputs)
+    return label_loss.label_cross_entropy_input(g, x, labels, at[call.out], **call.params)
 
 
 def _softmax(at: Place, call: Call) -> list[native.Call]:

@@ -52,7 +52,8 @@ class Phase(NamedTuple):
 
 
 class Planner:
-    """Decides what is computed when and where. ``refused`` are calls that no kernel serves."""
+    """Decides what is computed when and where. ``refused`` are values that no kernel here makes,
+    ``alone`` those that are made on their own."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Planner:
         batch: Batch,
         threads: int,
         refused: set[Value],
+        alone: set[Value],
     ) -> None:
         self.program = program
         self.late = late
@@ -72,6 +74,7 @@ class Planner:
         self.results = set(program.results())
         self.views = self._views()
         self.refused = refused
+        self.alone = alone
         self.phases = self._phases()
         self.loans = self._loans()
         self.arrays: dict[Value, Any] = {}  # whole values
@@ -130,7 +133,7 @@ class Planner:
             for call in phase.calls:
                 for x in call.inputs:
                     readers[x] = readers.get(x, 0) + 1
-            alone = set(self.views) | self.refused
+            alone = set(self.views) | self.refused | self.alone
             for group in Groups(phase.calls, alone, self.late).ordered():
                 if group[0].out in self.views:
                     continue
@@ -260,21 +263,24 @@ class Planner:
                 maker[x] = task
             for x in task.inputs:
                 latest[self.root(x)] = i
+        for x in self.results:
+            if self.root(x) in self.program.state:
+                latest[self.root(x)] = len(position)  # read when all tasks have run
         taken: set[Value] = set()
         self.copies: list[tuple[Value, Loan]] = []
         for tensor, value in self.program.assigned.items():
             old = olds.get(tensor)
             held = self.loans[old] if old is not None else loan(tensor, self.order.get(value))
-            task = maker.get(value)
+            source = maker.get(value)
             fits = (
-                isinstance(task, Chain)
+                isinstance(source, Chain)
                 and value not in taken
                 and value not in self.batch.axes
                 and value not in self.program.outputs
                 and self.order.get(value) == held.order
-                and (old is None or latest.get(old, -1) <= position[task])
-                and (old not in task.inputs or task.in_place(old))
-                and value not in {c.out for c in task.sums}
+                and (old is None or latest.get(old, -1) <= position[source])
+                and (old not in source.inputs or source.in_place(old))
+                and value not in {c.out for c in source.sums}
             )
             if fits:
                 taken.add(value)

@@ -161,8 +161,14 @@ class Preparation:
         count = counted(*of_images(x.spec, w.spec, y.spec), **geometry)
         inputs = [first, w]
         if count:
-            params = {"count": count, "backwards": backwards, "geometry": tuple(geometry.items())}
-            inputs.append(self.call(conv_panels, w, x=x.spec, y=y.spec, **params))
+            params: dict[str, Any] = {
+                "x": x.spec,
+                "y": y.spec,
+                "count": count,
+                "backwards": backwards,
+                "geometry": tuple(geometry.items()),
+            }
+            inputs.append(self.call(conv_panels, w, **params))
         self.program.calls.append(dataclasses.replace(call, inputs=tuple(inputs)))
 
 

@@ -25,16 +25,18 @@ WORTH_SHARING = 2e5  # operations and numbers moved: some 100 us of one thread
 
 
 class RefusedError(Exception):
-    """No kernel serves these calls: the backend's own have to."""
+    """No kernel serves these tasks as they are."""
 
-    def __init__(self, values: Sequence[Value]) -> None:
-        self.values = values
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        super().__init__(", ".join(task.name for task in tasks))
+        self.tasks = tasks
 
 
 class Bench:
     """A thread's place of work; a ``tasks.Place``."""
 
-    def __init__(self, planner: Planner, thread: int, memory: Any) -> None:
+    def __init__(self, planner: Planner, thread: int, memory: Any, refused: list[Task]) -> None:
+        self.refused = refused
         self.planner = planner
         self.thread = thread
         self.threads = planner.threads
@@ -79,11 +81,14 @@ class Bench:
         return self._cut(array, axis) if whole else array
 
     def bind(self, task: Task) -> list[native.Call]:
+        """The calls of a task here; a task that cannot be bound is noted."""
         self.writing = task
         try:
             return task.bind(self)
-        except (ValueError, NotImplementedError) as error:
-            raise RefusedError([call.out for call in task.calls]) from error
+        except (ValueError, NotImplementedError):
+            if task not in self.refused:
+                self.refused.append(task)
+            return []
 
 
 class Plan:
@@ -94,7 +99,8 @@ class Plan:
         self.planner = planner
         threads = planner.threads
         size = planner.local_size()
-        self.benches = [Bench(planner, t, aligned(size, np.uint8)) for t in range(threads)]
+        refused: list[Task] = []
+        self.benches = [Bench(planner, t, aligned(size, np.uint8), refused) for t in range(threads)]
         self.counter = np.zeros(8, np.int64)
         self.rows: list[list[native.Call | None]] = [[] for _ in range(threads)]
         self.parts: list[Callable[[], None]] = []
@@ -105,8 +111,9 @@ class Plan:
                 self._pieces(i, phase)
             else:
                 self._whole(phase)
-        for value, held in planner.copies:
-            self._host(functools.partial(np.copyto, held.array, self._array(value)))
+        if refused:
+            raise RefusedError(refused)
+        self._copy(planner)
         self._close()
         planned = planner.program
         self._inputs = [planner.arrays[x] for x in planned.arguments]
@@ -124,6 +131,17 @@ class Plan:
 
     # putting the tables together
 
+    def _copy(self, planner: Planner) -> None:
+        """Write what could not be written in place; first aside what lies where others write."""
+        copies = [(self._array(value), held, planner.root(value)) for value, held in planner.copies]
+        for i, (source, held, root) in enumerate(copies):
+            if root in planner.program.state:
+                aside = np.empty_like(source)
+                self._host(functools.partial(np.copyto, aside, source))
+                copies[i] = (aside, held, root)
+        for source, held, _ in copies:
+            self._host(functools.partial(np.copyto, held.array, source))
+
     def _close(self) -> None:
         """What was put down so far becomes tables, run by all threads."""
         if not any(self.rows):
@@ -134,12 +152,8 @@ class Plan:
     def missing(self) -> list[str]:
         """The kernels that have still to be compiled, by name and dtype."""
         calls = [c for s in self.sections if not callable(s) for rows in s for c in rows if c]
-        needed = {(id(c.kernel), c.dtype): c for c in calls}
-        return [
-            warm.name_of(c.kernel, c.dtype)
-            for c in needed.values()
-            if not native.loaded(c.kernel, c.dtype)
-        ]
+        needed = dict.fromkeys((kernel, c.dtype) for c in calls for kernel in c.kernels())
+        return [warm.name_of(*each) for each in needed if not native.loaded(*each)]
 
     def finish(self) -> None:
         """Make the tables; compiles the kernels that have not been."""
@@ -208,12 +222,13 @@ class Plan:
         """Tasks on whole values, with waits only where one reads what another thread has made."""
         planner = self.planner
         by: dict[Value, int] = {}  # written since the last wait → by which thread; -1: several
-        read: dict[Value, int] = {}
+        read: dict[int, int] = {}  # memory that was read since → by which thread
         loads = [0] * planner.threads
         for task in phase.tasks:
             if isinstance(task, Host):
                 self._run_host(task)
-                by.clear(), read.clear()
+                by.clear()
+                read.clear()
                 continue
             roots = {planner.root(x) for x in task.inputs}
             places = {self._memory_of(x) for x in task.outputs}
@@ -222,7 +237,8 @@ class Plan:
             shared = task.shared and planner.threads > 1
             if makers and (shared or len(makers) > 1 or -1 in makers):
                 self._wait()
-                by.clear(), read.clear()
+                by.clear()
+                read.clear()
                 makers = set()
             if shared:
                 mine = -1
@@ -258,6 +274,7 @@ class Plan:
         for kept, array in zip(self._hosts, hosts, strict=True):
             kept[...] = array
         for leaf, kept in self._added:
+            assert leaf.grad is not None  # a guard of the plan
             kept[...] = leaf.grad.data
         for held in self._loans:
             held.renew()
@@ -296,11 +313,18 @@ def compile_program(program: Program, backend: Backend) -> Plan | None:
     threads = POOL.threads if cost(whole) > WORTH_SHARING and batch.size >= POOL.threads else 1
     whole, late = delayed(prepared(whole, batch, threads))
     refused = {call.out for call in whole.calls if not served(call)}
+    alone: set[Value] = set()
     while True:
-        planner = Planner(whole, late, backend, Batch(whole, refused, SPLITS), threads, refused)
+        batch = Batch(whole, refused, SPLITS)
+        planner = Planner(whole, late, backend, batch, threads, refused, alone)
         try:
             return Plan(program, planner)
         except RefusedError as error:
-            if refused >= set(error.values):
-                raise
-            refused |= set(error.values)
+            for task in error.tasks:
+                outs = {call.out for call in task.calls}
+                if len(outs) > 1:
+                    alone |= outs
+                elif outs <= refused:
+                    raise
+                else:
+                    refused |= outs
