@@ -44,7 +44,9 @@ def main(names: list[str]) -> None:
     for name in names or [f"{kernel}@float32" for kernel in all_kernels()]:
         place, _, dtype = name.partition("@")
         module, _, function = place.rpartition(".")
-        native.address(getattr(importlib.import_module(module), function), dtype)
+        where = importlib.import_module(module)
+        kernel = getattr(where, function, None) or where.kernel_named(function)
+        native.address(kernel, dtype)
 
 
 if __name__ == "__main__":
