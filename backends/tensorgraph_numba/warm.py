@@ -33,9 +33,8 @@ def start(names: Iterable[str]) -> subprocess.Popen[bytes]:
     """Begin to compile kernels in another process, which ends with this one."""
     environment = {**os.environ, "TENSORGRAPH_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tensorgraph_numba.warm", *names]
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=environment
-    )
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, env=environment)
 
 
 def main(names: list[str]) -> None:

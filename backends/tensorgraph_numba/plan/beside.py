@@ -9,12 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from tensorgraph_numpy.plan.runner import compile_program as compile_on_numpy
-
 from tensorgraph.backend import Backend
 from tensorgraph.program import Program, Runner
 from tensorgraph_numba import warm
 from tensorgraph_numba.plan import runner
+from tensorgraph_numpy.plan.runner import compile_program as compile_on_numpy
 
 VARIABLE = "TENSORGRAPH_JIT"  # "wait": compile before the first step
 
@@ -24,33 +23,31 @@ class Beside:
 
     def __init__(self, plan: runner.Plan, meanwhile: Runner, missing: list[str]) -> None:
         self.plan = plan
-        self.meanwhile: Runner | None = meanwhile
+        self.runner: Runner = meanwhile
         self.started = time.monotonic()
         self.process = warm.start(missing)
+        self.settled = False
         atexit.register(self.process.terminate)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
-        if self.meanwhile is None:
-            return self.plan.run(arguments, hosts)
-        if self.process.poll() is None or not self._switch():
-            return self.meanwhile.run(arguments, hosts)
-        return self.plan.run(arguments, hosts)
+        if not self.settled and self.process.poll() is not None:
+            self._settle()
+        return self.runner.run(arguments, hosts)
 
-    def _switch(self) -> bool:
+    def _settle(self) -> None:
         """Go over to the compiled kernels, if they are there."""
-        if self.process.returncode != 0 or self.plan.missing():
-            return False
-        self.plan.finish()
-        self.meanwhile = None
+        self.settled = True
         seconds = time.monotonic() - self.started
-        message = (
-            f"tensorgraph: kernels compiled beside the run in {seconds:.0f} s, kept for the next"
-        )
-        print(message, file=sys.stderr)
-        return True
+        if self.process.returncode == 0 and not self.plan.missing():
+            self.plan.finish()
+            self.runner = self.plan
+            said = f"kernels were compiled beside the run in {seconds:.0f} s, and kept for the next"
+        else:
+            said = "kernels could not be compiled; 'tensorgraph warm-up' says why"
+        print(f"tensorgraph: {said}", file=sys.stderr)
 
     def __str__(self) -> str:
-        return str(self.plan if self.meanwhile is None else self.meanwhile)
+        return str(self.runner)
 
 
 def compile_program(program: Program, backend: Backend) -> Runner | None:
