@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pluggy
@@ -151,10 +151,12 @@ class Plugins:
         """Take a walk over a model or a step: ``walk("summary", model, spec)``."""
         return imported(self.walks[name], f"the walk {name!r}")(*arguments, **options)
 
-    def compilers_for(self, backend: Backend) -> list[Callable[..., Any]]:
+    def compilers_for(self, backend: Backend) -> Iterator[Callable[..., Any]]:
         """What runs recorded programs on a backend; who comes last is asked first."""
         offered = [*self.registries["register_compilers"].values()]
-        return [imported(c, "compiler") for where, c in reversed(offered) if where == backend.name]
+        for where, compiler in reversed(offered):
+            if where == backend.name:
+                yield imported(compiler, "compiler")
 
 
 def _kind(hook: str) -> str:

@@ -10,6 +10,7 @@ from tensorgraph import config
 from tensorgraph.backend import ABSTRACT, Backend
 from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import RecordingError
+from tensorgraph.layer import Parameter
 from tensorgraph.program import Program, Runner
 from tensorgraph.tensor import Tensor
 from tensorgraph_walks.interpret import Interpreter
@@ -67,11 +68,7 @@ class Plan:
         return _rebuilt(self.tree, iter(made))
 
     def __str__(self) -> str:
-        return (
-            str(self.runner)
-            if type(self.runner).__str__ is not object.__str__
-            else str(self.program)
-        )
+        return str(self.runner)
 
 
 class Compiled:
@@ -91,10 +88,10 @@ class Compiled:
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         settings = config.current()
-        tensors = tensors_in((arguments, options))
-        if settings.listener is not None or any(x.backend is ABSTRACT for x in tensors):
+        tensors: list[Tensor] = []
+        key = (_signature((arguments, options), tensors), settings)
+        if settings.listener is not None or ABSTRACT in [x.backend for x in tensors]:
             return self.step(*arguments, **options)  # somebody listens, or a model is being shaped
-        key = (_signature((arguments, options)), settings)
         try:
             plans = self.plans.get(key, ())
         except TypeError as error:
@@ -133,13 +130,15 @@ class Compiled:
         return f"{what}, or leave this step uncompiled"
 
 
-def _signature(tree: Any) -> Any:
+def _signature(tree: Any, tensors: list[Tensor]) -> Any:
+    """What tells arguments apart for which different plans are made; collects their tensors."""
     if isinstance(tree, Tensor):
+        tensors.append(tree)
         return tree.spec, tree.backend.name, tree.node is None
     if isinstance(tree, list | tuple):
-        return type(tree), tuple([_signature(x) for x in tree])
+        return type(tree), *[_signature(x, tensors) for x in tree]
     if isinstance(tree, dict):
-        return tuple([(name, _signature(x)) for name, x in tree.items()])
+        return tuple([(name, _signature(x, tensors)) for name, x in tree.items()])
     return type(tree), tree
 
 
@@ -184,7 +183,10 @@ def _guards(recording: Recording, program: Program) -> list[Guard]:
         held = {name: x for name, x in vars(thing).items() if name not in free and _plain(x)}
         guards += [Guard(thing, name, x) for name, x in held.items()]
     for x in program.state.values():
-        guards += [Guard(x, "requires_grad", x.requires_grad), Guard(x, "backend", x.backend)]
+        if isinstance(x, Parameter):
+            guards += [Guard(x, "_frozen", x._frozen), Guard(x, "backend", x.backend)]
+        elif x not in program.assigned:
+            guards.append(Guard(x, "requires_grad", x.requires_grad))
     for leaf, found in recording.leaves.items():
         if found is not None:
             guards.append(Guard(leaf, "grad", Tensor if found else None))

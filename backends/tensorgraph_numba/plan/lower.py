@@ -211,6 +211,15 @@ def _log_softmax(at: Place, call: Call) -> list[native.Call]:
     return rows.log_softmax(at[call.inputs[0]], at[call.out], axis=call.params["axis"])
 
 
+def _sum(at: Place, call: Call) -> list[native.Call]:
+    """Over all pixels of an image."""
+    x = call.inputs[0].spec
+    if x.ndim < 3 or call.params["axis"] != tuple(range(2, x.ndim)):
+        raise ValueError(f"sum: no kernel sums {x} over the axes {call.params['axis']}")
+    out, scratch = at[call.out], _scratch(at, call)
+    return pool.spatial_sum(at[call.inputs[0]], out, scale=1.0, scratch=scratch)
+
+
 def _drop(at: Place, call: Call) -> list[native.Call]:
     x, key = (at[value] for value in call.inputs)
     first = 0 if at.samples is None else at.samples.start * math.prod(x.shape[1:])
@@ -235,6 +244,7 @@ LOWERINGS: dict[str, Lowering] = {
     "max_pool_pick": Lowering(_max_pool_pick),
     "permute_dims": Lowering(_permute),
     "reshape": Lowering(_reshape),
+    "sum": Lowering(_sum),
     "softmax": Lowering(_softmax),
     "winograd_channels": Lowering(_winograd_channels, shared=True),
     "winograd_gradient": Lowering(_winograd_gradient, shared=True),

@@ -29,10 +29,9 @@ class Loan:
         return self.array.copy()
 
     def renew(self) -> None:
-        """Take the tensor's values, if they are in other hands or were replaced."""
-        if self.tensor.lender is not self:
-            self.array[...] = self.tensor.data
-            self.tensor.lend(self)
+        """Take the tensor's values, which are in other hands or were replaced."""
+        self.array[...] = self.tensor.data
+        self.tensor.lend(self)
 
 
 def loan(tensor: Tensor, order: Order | None) -> Loan:

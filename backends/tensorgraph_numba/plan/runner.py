@@ -277,11 +277,13 @@ class Plan:
             assert leaf.grad is not None  # a guard of the plan
             kept[...] = leaf.grad.data
         for held in self._loans:
-            held.renew()
+            if held.tensor.lender is not held:
+                held.renew()
         for part in self.parts:
             part()
         for tensor, held in self._assigned:
-            tensor.lend(held)  # what was copied out of it before is old
+            if tensor._array is not None:
+                tensor.lend(held)  # what was copied out of it is old
         return [array.copy() for array in self._results]
 
     def __str__(self) -> str:
