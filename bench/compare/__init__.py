@@ -1,0 +1,1 @@
+"""TensorGraph beside its peers on this machine: ``python -m bench.compare --help``."""
