@@ -62,10 +62,23 @@ def kept_axes(call: Call) -> list[int]:
 CHEAP = frozenset({"equal", "greater", "greater_equal", "less", "less_equal", "not_equal", "cast"})
 
 
+def _cheap(call: Call) -> bool:
+    """Whether a call reads no more than its result would be: one large value, small others."""
+    if space(call) is None:
+        return False
+    if call.op.name in CHEAP:
+        return True
+    large = [x for x in call.inputs if x.spec.shape == call.out.spec.shape]
+    return call.op.name in ("add", "subtract", "multiply") and len(large) == 1
+
+
 def delayed(program: Program) -> tuple[Program, set[Value]]:
-    """The program with its comparisons where they are used: to compare again what is there takes
-    less time than to keep the answer. Also the values that are to wait for those who use them."""
+    """The program with cheap calls where their results are used: to compute them again there takes
+    no more time than to read them. Also the values that are to wait for those who use them."""
     kept = set(program.results())
+    for call in program.calls:
+        if space(call) is None:
+            kept.update(call.inputs)  # who is no chain wants it in memory
     put_off: dict[Value, Call] = {}
     calls: list[Call] = []
     late: set[Value] = set()
@@ -80,7 +93,7 @@ def delayed(program: Program) -> tuple[Program, set[Value]]:
         return made.out
 
     for call in program.calls:
-        if call.op.name in CHEAP and space(call) is not None and call.out not in kept:
+        if _cheap(call) and call.out not in kept:
             put_off[call.out] = call
         elif any(x in put_off for x in call.inputs):
             inputs = tuple(again(x) if x in put_off else x for x in call.inputs)

@@ -40,9 +40,13 @@ def _matmul(at: Place, call: Call) -> list[native.Call]:
     x, y = (at[value] for value in call.inputs)
     out = at[call.out]
     if at.samples is None and at.threads > 1 and out.ndim == 2:
-        n, t = len(out), at.thread
+        wide = out.shape[1] > out.shape[0]
+        n, t = out.shape[wide], at.thread
         part = slice(n * t // at.threads, n * (t + 1) // at.threads)
-        x, out = x[part], out[part]
+        if wide:
+            y, out = y[:, part], out[:, part]
+        else:
+            x, out = x[part], out[part]
     return matmul(x, y, out, accumulate=_adds(at, call), scratch=_scratch(at, call))
 
 

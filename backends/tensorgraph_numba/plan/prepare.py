@@ -7,7 +7,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from tensorgraph_numpy.plan.split import Batch, Rule, Split
+from tensorgraph_numpy.plan.split import Axes, Batch, Rule, Split, split_matmul
 
 from tensorgraph import Op, Shaped, Spec
 from tensorgraph.op import op
@@ -16,6 +16,7 @@ from tensorgraph_numba.kernels import conv as direct
 from tensorgraph_numba.kernels import winograd
 from tensorgraph_numba.plan.orders import Order, channels_last, filters_last
 
+LARGE = 100_000  # numbers: 400 KB, much of the cache
 GEOMETRY = ("stride", "padding", "dilation", "groups")
 
 
@@ -83,7 +84,17 @@ def winograd_gradient(sums: Shaped, *, plan: Any) -> Spec:
     return Spec((plan.layer.filters, plan.layer.channels, 3, 3), sums.dtype)
 
 
+def _matmul(call: Call, axes: Axes) -> Split | None:
+    """Products with large weights are computed at once: for each piece they would all be read."""
+    split = split_matmul(call, axes)
+    weights = [x.spec.size for x in (*call.inputs, call.out) if x not in axes and x.spec.ndim == 2]
+    if split is None or split.axis is not None and not weights:
+        return split
+    return split._replace(whole=max(weights, default=0) >= LARGE)
+
+
 SPLITS: dict[str, Rule] = {
+    "matmul": _matmul,
     "winograd_pieces": lambda call, axes: Split(0) if axes.get(call.inputs[0]) == 0 else None,
     "winograd_tiles": lambda call, axes: Split(None, filled=True),
     "winograd_channels": lambda call, axes: Split(0, whole=True),

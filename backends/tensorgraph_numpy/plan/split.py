@@ -76,9 +76,8 @@ class Batch:
             if split.filled:
                 self.filled.add(call.out)
             elif split.axis is None:
-                if call.out in self.whole:
-                    continue
-                self.sums.add(call.out)
+                if call.out not in self.whole:
+                    self.sums.add(call.out)
             elif split.axis < call.out.spec.ndim and call.out.spec.shape[split.axis] == self.size:
                 self.axes[call.out] = split.axis
 
@@ -184,7 +183,7 @@ def _broadcast(call: Call, axes: Axes) -> Split | None:
     return Split(axes[x] + call.out.spec.ndim - x.spec.ndim)
 
 
-def _matmul(call: Call, axes: Axes) -> Split | None:
+def split_matmul(call: Call, axes: Axes) -> Split | None:
     x, y = call.inputs
     if x.spec.ndim != 2 or y.spec.ndim != 2:
         return None
@@ -231,7 +230,7 @@ RULES: dict[str, Rule] = {
     "label_cross_entropy": _label_loss,
     "label_cross_entropy_input": _label_loss_input,
     "log_softmax": _along_axis,
-    "matmul": _matmul,
+    "matmul": split_matmul,
     "max_pool": _pool,
     "max_pool_input": _pool,
     "max_pool_pick": _pool,
