@@ -207,9 +207,11 @@ class Steps:
 
     def emit(self, op: str, *operands: Ref | float) -> Ref:
         """Add a step."""
-        refs = tuple(x if isinstance(x, Ref) else self.read(float(x)) for x in operands)
-        self.steps.append((op, refs))
-        return Ref(True, len(self.steps) - 1)
+        step = op, tuple(x if isinstance(x, Ref) else self.read(float(x)) for x in operands)
+        if step not in self._made:  # calls that run again may meet in one chain
+            self._made[step] = Ref(True, len(self.steps))
+            self.steps.append(step)
+        return self._made[step]
 
     def add(self, call: Call) -> None:
         """Add an elementwise call."""

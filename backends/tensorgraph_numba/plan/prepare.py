@@ -88,7 +88,7 @@ def _matmul(call: Call, axes: Axes) -> Split | None:
     """Products with large weights are computed at once: for each piece they would all be read."""
     split = split_matmul(call, axes)
     weights = [x.spec.size for x in (*call.inputs, call.out) if x not in axes and x.spec.ndim == 2]
-    if split is None or split.axis is not None and not weights:
+    if split is None or not weights:
         return split
     return split._replace(whole=max(weights, default=0) >= LARGE)
 
