@@ -22,7 +22,7 @@ from tensorgraph_numba.kernels.conv import (
 from tensorgraph_numba.kernels.conv_weight import conv_weight
 from tensorgraph_numba.kernels.matmul import matmul
 from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
-from tensorgraph_numba.kernels.tile import Shape
+from tensorgraph_numba.kernels.tile_code import Shape
 from tensorgraph_numba.native import Call, drive, run, table
 from tensorgraph_numba.vector import unit
 

@@ -34,8 +34,12 @@ CASES = {  # samples, channels, filters, size, taps, stride, padding, dilation, 
     "asymmetric": (2, 5, 20, (9, 7), (4, 3), (3, 2), ((0, 2), (1, 0)), (2, 1), 1),
     "stride above taps": (2, 3, 5, (11, 10), (2, 2), (3, 4), ((1, 0), (0, 3)), (1, 1), 1),
     "dilation and stride": (1, 6, 9, (13, 12), (3, 3), (2, 4), ((2, 2),) * 2, (4, 2), 3),
+    "few channels": (2, 3, 40, (9, 8), (3, 3), (2, 1), ((1, 1),) * 2, (1, 1), 1),
+    "one filter": (2, 37, 1, (9, 8), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 1),
+    "few of both by groups": (2, 99, 6, (9, 8), (1, 2), (1, 1), ((0, 0),) * 2, (1, 1), 3),
     "groups": (2, 12, 18, (6, 7), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 6),
     "depthwise": (2, 33, 33, (9, 8), (5, 3), (2, 1), ((2, 2), (1, 1)), (1, 2), 33),
+    "depthwise in large steps": (1, 18, 18, (19, 40), (3, 7), (1, 3), ((1, 1), (3, 3)), (1, 1), 18),
     "depthwise times 3": (2, 5, 15, (9, 8), (3, 3), (1, 1), ((1, 1),) * 2, (1, 1), 5),
     "more padding than taps": (2, 4, 8, (2, 2), (3, 3), (1, 1), ((5, 4), (3, 3)), (1, 1), 1),
     "no tap meets the image": (2, 3, 4, (1, 5), (2, 1), (3, 1), ((1, 2), (0, 0)), (3, 1), 1),
@@ -119,8 +123,11 @@ def test_convolutions(layer, dtype, with_bias):
     memory = Memory(dtype)
     x, w = memory.images(layer.x, gap=5), filters_last(memory, layer.w)
     y, bias = memory.images(nothing(layer.y.shape), gap=3), memory.array(layer.b)
-    given = bias if with_bias else None
-    run(conv(x, w, y, bias=given, scratch=memory.scratch, **layer.params))
+    given, count = bias if with_bias else None, conv_count(x, w, y, **layer.params)
+    prepared = memory.array(nothing(count)) if count and with_bias else None
+    for part in range(2 if prepared is not None else 0):
+        run(conv_weights(x, w, y, prepared, part=(part, 2), **layer.params))
+    run(conv(x, w, y, bias=given, prepared=prepared, scratch=memory.scratch, **layer.params))
     expected = layer.y if with_bias else layer.y - layer.b.reshape(-1, *[1] * len(layer.k))
     close(y, expected, dtype)
     memory.check()

@@ -10,7 +10,8 @@ from numba_memory import Memory
 from tensorgraph_numba import vector
 from tensorgraph_numba.kernels.choice import blocks, most_rows, rows_apart, segments
 from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
-from tensorgraph_numba.kernels.tile import Shape, tile
+from tensorgraph_numba.kernels.tile import tile
+from tensorgraph_numba.kernels.tile_code import Shape
 from tensorgraph_numba.native import run
 from tensorgraph_numba.vector import unit, why_not
 

@@ -12,7 +12,7 @@ import math
 from typing import NamedTuple
 
 from ..vector import cache, unit
-from .tile import Shape, copies
+from .tile_code import Shape, copies
 
 WIDTHS = (1, 2, 3, 4, 6, 8)  # vectors of a tile
 LATENCY = 4.0  # cycles until a sum can be added to again
@@ -49,6 +49,7 @@ class Block(NamedTuple):
         return self.columns - (self.vectors - 1) * self.lanes
 
     def shape(self, rows: int, lanewise: bool = False) -> Shape:
+        """A tile of this block."""
         return Shape(rows, self.vectors, self.lanes, self.last < self.lanes, lanewise)
 
 
@@ -97,12 +98,14 @@ def cycles(
 
 @functools.lru_cache(maxsize=4096)
 def blocks(
-    rows: int, columns: int, depth: int, dtype: str, lanewise: bool = False, most: int = MANY
-) -> tuple[tuple[Block, ...], float]:
-    """The cheapest blocks for a product (rows, depth) @ (depth, columns), and their cycles."""
+    rows: int, columns: int, depth: int, dtype: str, lanewise: bool = False, most: int = MANY,
+    widest: int = 8,
+) -> tuple[tuple[Block, ...], float]:  # fmt: skip
+    """The cheapest blocks for a product (rows, depth) @ (depth, columns), and their cycles; `most`
+    rows in a tile, `widest` vectors in a block."""
     whole = unit().lanes(dtype)
     depth = min(depth, DEEP)
-    options = [(whole, v) for v in WIDTHS if most_rows(v) >= 1]
+    options = [(whole, v) for v in WIDTHS if most_rows(v) >= 1 and v <= widest]
     options += [(lanes, 1) for lanes in (whole // 2, whole // 4) if lanes > 1]
     price = {(n, v): cycles(rows, depth, v, n, whole, lanewise, most) for n, v in options}
     # many columns are mostly blocks of the width that is best; what is left over is searched

@@ -18,8 +18,10 @@ from .choice import CACHE, PANEL, Block, blocks, cycles, rows_apart, segments
 from .pack import fill_rows, spread_row
 from .program import Loop, Place, Program, Strides
 from .spans import Span
+from .tile_code import Shape
 
 ROWS = 64  # blocks of columns are cut for tiles that have rows enough
+TAPS, SHIFT = 7, 3  # of windows whose rows share what they read: so many, so far apart
 FAR = 1.05  # what it costs more if rows are farther apart
 
 
@@ -63,12 +65,12 @@ class Sizes(NamedTuple):
     groups: int
     channels: int
     columns: int
-    lanewise: bool
+    kind: str = "product"  # or "lanes": a channel by itself; or "dots": vectors along the sum
 
 
 def columns_of(columns: int, depth: int, dtype: str, lanewise: bool = False) -> tuple[Block, ...]:
     """The blocks of columns for results of any size, so that prepared weights serve all."""
-    return blocks(ROWS, columns, depth, dtype, lanewise)[0]
+    return blocks(ROWS, columns, depth, dtype, lanewise, widest=1 if lanewise else 8)[0]
 
 
 class Correlation:
@@ -97,21 +99,11 @@ class Correlation:
             found.append(Loop(span.results, span.move * a, 0, span.step * c))
         return merged(found)
 
-    def _sums(self, spans: Sequence[Span], block: int) -> list[Loop]:
-        """The loops over taps and channels, the innermost last, merged likewise."""
-        found = [
-            Loop(span.taps, span.spread * a, span.tap_step * b)
-            for span, a, b in zip(spans, self.x.axes, self.w.taps[block])
-        ]
-        if not self.sizes.lanewise:
-            found.append(Loop(self.sizes.channels, self.x.channel, self.w.channel[block]))
-        return merged(found)
-
     def _place(self, spans: Sequence[Span], block: int, first: tuple[int, int]) -> Place:
         columns = self.cut[block].first * self.size
         a, b = self.x.address + first[0], self.w.first[block]
         c = self.y.address + first[1] + columns
-        if self.sizes.lanewise:
+        if self.sizes.kind == "lanes":
             a += columns
         for span, x, w, y in zip(spans, self.x.axes, self.w.taps[block], self.y.axes):
             a += span.begin * x
@@ -121,14 +113,13 @@ class Correlation:
 
     def _row_axis(self, loops: Sequence[Loop], depth: int) -> int:
         """Which of the loops over results the rows of tiles run along."""
-        whole = unit().lanes(self.program.dtype)
+        whole, lanewise = unit().lanes(self.program.dtype), self.sizes.kind != "product"
         results = math.prod(loop.times for loop in loops)
 
         def cost(i: int) -> float:
             rows, most = loops[i].times, rows_apart(loops[i].a)
             each = sum(
-                cycles(rows, depth, x.vectors, x.lanes, whole, self.sizes.lanewise, most)
-                for x in self.cut
+                cycles(rows, depth, x.vectors, x.lanes, whole, lanewise, most) for x in self.cut
             )
             return each * results / rows * FAR ** (len(loops) - 1 - i)
 
@@ -137,9 +128,8 @@ class Correlation:
     def _tiles(self, spans: Sequence[Span], turn: Place) -> None:
         loops = self._rows(spans) or [Loop(1)]
         depth = math.prod(span.taps for span in spans)
-        depth *= 1 if self.sizes.lanewise else self.sizes.channels
+        depth *= self.sizes.channels if self.sizes.kind == "product" else 1
         rows = loops.pop(self._row_axis(loops, depth))
-        # a group is a block of channels: of lanes that are summed alone, there is one group
         group = Loop(
             self.sizes.groups, self.sizes.channels * self.x.channel, self.w.group,
             self.sizes.columns * self.size, self.sizes.columns * self.size if self.bias else 0,
@@ -147,11 +137,45 @@ class Correlation:
         for first, part, strip in self._strips(loops, rows):
             for i, block in enumerate(self.cut):
                 place = self._place(spans, i, first)
-                for n, (sums, a, b) in enumerate(_passes(self._sums(spans, i), block, self.size)):
+                around = [group, *self._columns(), *part]
+                for n, (made, sums, a, b) in enumerate(self._parts(spans, i, block)):
                     again = n > 0
                     start = place.c if again else place.start
                     base = Place(place.a + a, place.b + b, place.c, start)
-                    self._sweep(block, base, sums, [group, *part], strip, again, turn)
+                    self._sweep(made, base, sums, around, strip, again, turn)
+
+    def _columns(self) -> list[Loop]:
+        """The loop over columns where they are not the lanes of tiles."""
+        if self.sizes.kind != "dots":
+            return []
+        start = self.size if self.bias else 0
+        return [Loop(self.sizes.columns, 0, self.w.channel[0], self.size, start)]
+
+    def _parts(
+        self, spans: Sequence[Span], i: int, block: Block
+    ) -> list[tuple[Block, list[Loop], int, int]]:
+        """The sum in parts: for each the tiles' columns, loops, the innermost last, and how far
+        its first element is in the images and in the weights."""
+        taps = [
+            Loop(span.taps, span.spread * a, span.tap_step * b)
+            for span, a, b in zip(spans, self.x.axes, self.w.taps[i])
+        ]
+        sizes, size = self.sizes, self.size
+        given = [(block, taps, 0)]
+        if sizes.kind == "product":
+            channels = Loop(sizes.channels, self.x.channel, self.w.channel[i])
+            given = [(block, [*taps, channels], 0)]
+        elif sizes.kind == "dots":
+            whole, rest = divmod(sizes.channels, block.lanes)
+            along = Loop(whole, block.lanes * size, block.lanes * size)
+            given = [(Block(0, block.lanes, 1, block.lanes), [*taps, along], 0)] if whole else []
+            if rest:
+                given.append((Block(0, rest, 1, block.lanes), taps, whole * block.lanes * size))
+        return [
+            (made, sums, first + a, first + b)
+            for made, loops, first in given
+            for sums, a, b in _passes(merged(loops), made, size)
+        ]
 
     def _strips(
         self, loops: Sequence[Loop], rows: Loop
@@ -161,7 +185,8 @@ class Correlation:
         outer = loops[0] if loops else rows
         each = abs(outer.a) + outer.c
         many = max(1, CACHE // 2 // max(1, each))
-        if len(self.cut) * self.sizes.groups == 1 or outer.times <= many:
+        passes = len(self.cut) * self.sizes.groups * math.prod(x.times for x in self._columns())
+        if passes == 1 or outer.times <= many:
             return [((0, 0), list(loops), rows)]
         out = []
         for i in range(0, outer.times, many):
@@ -183,15 +208,26 @@ class Correlation:
         counts = (three[0].times, three[1].times, three[2].times)
         around = [loop._replace(start=loop.c) if again else loop for loop in loops]
         turn = turn._replace(start=turn.c if again else 0)
-        for segment in segments(rows.times, block.vectors, rows_apart(rows.a)):
+        taps, shift = self._window(three[2], rows)
+        most = min(rows_apart(rows.a), unit().registers - taps - 2 if taps else ROWS)
+        for segment in segments(rows.times, block.vectors, most):
             a, c = segment.first * rows.a, segment.first * rows.c
             place = Place(base.a + a, base.b, base.c + c, base.start + c if again else base.start)
             down = segment.rows * rows.c
             loop = Loop(segment.tiles, segment.rows * rows.a, 0, down, down if again else 0)
-            self.program.tile(
-                block.shape(segment.rows, self.sizes.lanewise), place, strides, counts,
-                [*around, loop], block.last, turn,
+            kind = self.sizes.kind
+            shape = Shape(
+                segment.rows, block.vectors, block.lanes, block.last < block.lanes,
+                kind != "product", kind == "dots", taps, shift,
             )  # fmt: skip
+            self.program.tile(shape, place, strides, counts, [*around, loop], block.last, turn)
+
+    def _window(self, taps: Loop, rows: Loop) -> tuple[int, int]:
+        """How many taps tiles of lanes take at once, and how many lie between rows; 0 if none."""
+        if self.sizes.kind != "lanes" or not 2 <= taps.times <= TAPS or rows.a % taps.a:
+            return 0, 0
+        shift = rows.a // taps.a
+        return (taps.times, shift) if 1 <= shift <= SHIFT else (0, 0)
 
     def _nothing(self, spans: Sequence[Span], turn: Place) -> None:
         """Results without any tap: 0, or the bias."""

@@ -115,9 +115,9 @@ def _stack(x: Any, y: Any, out: Any, accumulate: bool, scratch: Scratch) -> list
     (turns, m, n), k, size = out.shape, x.shape[-1], out.itemsize
     if k > 2 * unit().lanes(out.dtype):
         if n <= FEW and x.strides[-1] == size == y.strides[-2]:
-            return dots(x, y.swapaxes(1, 2), out, accumulate, scratch)
+            return dots(x, y.swapaxes(1, 2), out, accumulate)
         if m <= FEW and x.strides[-1] == size == y.strides[-2]:
-            return dots(y.swapaxes(1, 2), x, out.swapaxes(1, 2), accumulate, scratch)
+            return dots(y.swapaxes(1, 2), x, out.swapaxes(1, 2), accumulate)
     way = _way(m, n, k, x, y)
     program = Program(str(out.dtype), turns, (x, y, out))
     turn = Place(x.strides[0], y.strides[0], out.strides[0])

@@ -14,7 +14,7 @@ from numba.extending import intrinsic
 
 from ..native import _pointer, inner, kernel
 from ..vector import unit
-from .tile import I32, I64
+from .tile_code import I32, I64
 
 
 @intrinsic  # type: ignore[untyped-decorator]

@@ -17,7 +17,7 @@ from numba import carray, types
 from numba.extending import intrinsic
 
 from ..native import Call, _invoke, _pointer, array, bind, kernel
-from .tile import BYTES, I64, Operands, Shape, emit
+from .tile_code import BYTES, I64, Operands, Shape, emit
 
 LEVELS = 6  # nested loops of one step
 COLUMNS = 11 + 5 * LEVELS  # words of a step
@@ -57,16 +57,18 @@ class Strides(NamedTuple):
 
 @intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
 def _tile_of_words(
-    context: Any, rows: Any, vectors: Any, lanes: Any, masked: Any, lanewise: Any, a: Any, like: Any
-) -> Any:
+    context: Any, rows: Any, vectors: Any, lanes: Any, masked: Any, lanewise: Any, summed: Any,
+    taps: Any, shift: Any, a: Any, like: Any,
+) -> Any:  # fmt: skip
     """A tile whose operands are words: a, b, c, start; their rows' strides; counts; strides of the
     sums; columns. All strides in bytes."""
-    literals = (rows, vectors, lanes, masked, lanewise)
+    literals = (rows, vectors, lanes, masked, lanewise, summed, taps, shift)
     shape = Shape._make([int(x.literal_value) for x in literals])
 
     def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
         words = [
-            builder.load(builder.gep(values[5], [ir.Constant(I64, i)])) for i in range(TILE_WORDS)
+            builder.load(builder.gep(values[len(literals)], [ir.Constant(I64, i)]))
+            for i in range(TILE_WORDS)
         ]
         pointers = [builder.inttoptr(x, BYTES) for x in words[:4]]
         sums = (tuple(words[i : i + 3]) for i in (7, 10, 13))
@@ -83,14 +85,25 @@ TILE_WORDS = 17
 @functools.cache
 def tile_kernel(shape: Shape) -> Any:
     """The kernel that runs one tile of this shape."""
-    rows, vectors, lanes, masked, lanewise = (int(x) for x in shape)
+    rows, vectors, lanes, masked, lanewise, summed, taps, shift = (int(x) for x in shape)
 
     def tile(a, like):  # type: ignore[no-untyped-def]
-        _tile_of_words(rows, vectors, lanes, masked, lanewise, a, like)
+        _tile_of_words(rows, vectors, lanes, masked, lanewise, summed, taps, shift, a, like)
 
-    suffix = "_masked" * masked + "_lanewise" * lanewise
-    tile.__name__ = tile.__qualname__ = f"tile_{rows}_{vectors}_{lanes}{suffix}"
+    words = [name for name in Shape._fields[3:] if getattr(shape, name)]
+    words = [
+        name if name not in ("taps", "shift") else f"{name}{getattr(shape, name)}" for name in words
+    ]
+    tile.__name__ = tile.__qualname__ = "_".join(map(str, ("tile", *shape[:3], *words)))
     return kernel(tile)
+
+
+def kernel_named(name: str) -> Any:
+    """The kernel of a tile, by its name."""
+    _, rows, vectors, lanes, *rest = name.split("_")
+    return tile_kernel(
+        Shape(int(rows), int(vectors), int(lanes), "masked" in rest, "lanewise" in rest)
+    )
 
 
 @kernel
