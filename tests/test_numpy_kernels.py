@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorgraph_numpy import threads
-from tensorgraph_numpy.kernels import KERNELS, linalg
+from tensorgraph_numpy.kernels import KERNELS, linalg, random
 from tensorgraph_numpy.layout import from_memory, padded, to_memory
 from tensorgraph_ops.pool import Windows
+from tensorgraph_ops.random import drop
 from threadpoolctl import threadpool_info
 
 import tensorgraph as tg
@@ -159,9 +160,52 @@ def test_matrix_products(shapes, dtype, layout, threads_used):
         both("matmul", x, y, threads_used=threads_used)
 
 
+@examples
+@given(st.lists(st.integers(0, 40), max_size=3), st.integers(0, 2**32 - 1), workers)
+def test_random_words(shape, seed, threads_used):
+    key = np.array([seed, 1, 2, 3], np.uint32)
+    with threads.use_threads(threads_used):
+        got = own("random_bits")(key, shape=tuple(shape))
+    want = tg.ops.random_bits.portable(np, key, shape=tuple(shape))
+    np.testing.assert_array_equal(got, want, strict=True)
+
+
+def test_random_words_from_any_place_of_their_stream(monkeypatch):
+    monkeypatch.setattr(random, "PART", 3)
+    key = np.array([1, 2, 3, 4], np.uint32)
+    stream = tg.ops.random_bits.portable(np, key, shape=(100,))
+    for first in range(30):
+        for count in (0, 1, 5, 40):
+            got = random.words(key, first, count)
+            np.testing.assert_array_equal(got, stream[first : first + count])
+
+
+@examples
+@given(st.sampled_from([0.0, 0.1, 0.5, 0.999, 1.0]), dtypes, layouts)
+def test_dropout(p, dtype, layout):
+    x = numbers((7, 5, 3), dtype, 0, layout)
+    x[0] = np.inf  # is dropped all the same
+    key = np.array([1, 2, 3, 4], np.uint32)
+    with np.errstate(all="ignore"):
+        want = drop.portable(np, x, key, p=p)
+    np.testing.assert_array_equal(random.drop(x, key, p=p), want, strict=True)
+
+
+def test_tasks_see_the_callers_context_and_share_nothing_themselves():
+    seen = []
+
+    def task():
+        seen.append((np.geterr()["over"], len(threads.shards(100, 1.0))))
+
+    with threads.use_threads(3), np.errstate(over="raise"):
+        threads.POOL.run([task] * 3)
+        assert len(threads.shards(100, 1.0)) == 3
+    assert seen == [("raise", 1)] * 3
+
+
 def test_every_kernel_is_compared_with_the_portable_one():
     compared = {"conv", "conv_input", "conv_weight", "matmul", "max_pool", "max_pool_input",
-                "max_pool_pick", "avg_pool", "avg_pool_input"}  # fmt: skip
+                "max_pool_pick", "avg_pool", "avg_pool_input", "random_bits", "drop"}  # fmt: skip
     assert {k.op for k in KERNELS} == compared
 
 

@@ -7,6 +7,8 @@ products, so plain threads do.
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -72,8 +74,20 @@ class _Blas:
                         library.set_num_threads(threads)
 
 
+class _Place(threading.local):
+    """Whether this thread is at one of several tasks that run side by side."""
+
+    shared = False
+
+
+_place = _Place()
+
+
 class Pool:
-    """Runs tasks side by side: the first on the caller's thread, the others on kept workers."""
+    """Runs tasks side by side: the first on the caller's thread, the others on kept workers.
+
+    A task that asks for threads in its turn gets none: all of them have work already.
+    """
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -86,17 +100,26 @@ class Pool:
         self.queues: list[SimpleQueue[tuple[Task, SimpleQueue[BaseException | None]]]] = []
 
     def run(self, tasks: Sequence[Task]) -> None:
-        """Run all tasks and return when all are done; an error of one of them is raised here."""
+        """Run all tasks and return when all are done; an error of one of them is raised here.
+
+        They see the context variables of the caller, such as ``numpy.errstate``.
+        """
+        if _place.shared:
+            for task in tasks:
+                task()
+            return
         with self.blas:
             if len(tasks) == 1:
                 tasks[0]()
                 return
             done: SimpleQueue[BaseException | None] = SimpleQueue()
             for queue, task in zip(self._workers(len(tasks) - 1), tasks[1:], strict=True):
-                queue.put((task, done))
+                queue.put((functools.partial(contextvars.copy_context().run, task), done))
+            _place.shared = True
             try:
                 tasks[0]()
             finally:
+                _place.shared = False
                 errors = [done.get() for _ in tasks[1:]]
             for error in errors:
                 if error is not None:
@@ -113,6 +136,7 @@ class Pool:
 
 
 def _work(queue: SimpleQueue[tuple[Task, SimpleQueue[BaseException | None]]]) -> None:
+    _place.shared = True
     while True:
         task, done = queue.get()
         error: BaseException | None = None
@@ -142,9 +166,10 @@ def use_threads(threads: int) -> Iterator[None]:
 def shards(n: int, seconds: float) -> list[range]:
     """``n`` rows split evenly among the threads, or not where the work is too small to share.
 
-    ``seconds`` is a guess at how long one thread would take.
+    ``seconds`` is a guess at how long one thread would take. Within a task that runs beside others
+    nothing is shared.
     """
-    threads = POOL.threads if seconds > WORTH_SHARING else 1
+    threads = POOL.threads if seconds > WORTH_SHARING and not _place.shared else 1
     count = max(1, min(n, threads))
     return [range(n * i // count, n * (i + 1) // count) for i in range(count)]
 

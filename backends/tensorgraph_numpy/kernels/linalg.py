@@ -24,6 +24,11 @@ def _supports(x: Shaped, y: Shaped) -> bool:
     return x.ndim >= 2 and y.ndim >= 2 and x.dtype in ("float32", "float64")
 
 
+def unthreaded(x: Shaped, y: Shaped) -> bool:
+    """Whether BLAS does this product on one thread of itself."""
+    return x.ndim == y.ndim == 2 and x.size * y.shape[1] <= UNTHREADED
+
+
 def matmul(x: Any, y: Any) -> Any:
     rows, columns = x.shape[-2], y.shape[-1]
     if x.ndim == y.ndim == 2:

@@ -1,0 +1,104 @@
+"""Kernels without wrappers: the one call of NumPy that an op comes down to, where it is one.
+
+A plan calls kernels with the same parameters again and again. ``np.sum`` for instance spends 2 us
+before it arrives at ``np.add.reduce``, as long as the sum of a small array takes.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tensorgraph import Spec
+from tensorgraph.op import Op
+from tensorgraph_numpy.kernels import linalg
+
+Run = Callable[..., Any]
+
+SAME_NAMES = """
+    add ceil cos cosh divide equal exp expm1 floor greater greater_equal isfinite isinf isnan less
+    less_equal log log1p logical_and logical_not logical_or logical_xor multiply negative not_equal
+    sign sin sinh sqrt square subtract tan tanh
+""".split()  # noqa: SIM905
+UFUNCS: dict[str, np.ufunc] = {name: getattr(np, name) for name in SAME_NAMES}
+UFUNCS.update(
+    abs=np.absolute, acos=np.arccos, asin=np.arcsin, atan=np.arctan, pow=np.power
+)  # np.maximum and np.minimum take ``out`` by its name only
+
+
+class Direct(NamedTuple):
+    """How a plan runs a call. ``run(*arrays)`` returns the result; where ``into`` is given,
+    ``into(*arrays, out)`` writes the same into an array of its shape and dtype, which may be one of
+    the inputs. ``fresh`` says that nobody else holds what ``run`` returns."""
+
+    run: Run
+    into: Run | None = None
+    fresh: bool = False
+
+
+def direct(op: Op[...], kernel: Run, specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    """The shortest way to run a kernel that was chosen for these specs and parameters."""
+    if getattr(kernel, "func", None) is op.portable:
+        if op.name in UFUNCS:
+            return Direct(UFUNCS[op.name], UFUNCS[op.name], True)
+        maker = MAKERS.get(op.name)
+        if maker is not None:
+            return maker(specs, params)
+    if kernel is linalg.matmul and linalg.unthreaded(*specs):
+        return Direct(np.matmul, fresh=True)
+    own = getattr(kernel, "__module__", "").startswith("tensorgraph_numpy.kernels.")
+    return Direct(functools.partial(kernel, **params) if params else kernel, fresh=own)
+
+
+def _extreme(ufunc: np.ufunc) -> Callable[..., Direct]:
+    def into(x: Any, y: Any, out: Any) -> Any:
+        return ufunc(x, y, out=out)
+
+    return lambda specs, params: Direct(ufunc, into, True)
+
+
+def _cast(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    dtype = np.dtype(params["dtype"])
+
+    def into(x: Any, out: Any) -> Any:
+        np.copyto(out, x, casting="unsafe")
+        return out
+
+    return Direct(operator.methodcaller("astype", dtype), into, True)
+
+
+def _sum(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    return Direct(functools.partial(np.add.reduce, **params), fresh=True)
+
+
+def _sum_to(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    (x,), shape = specs, params["shape"]
+    lead = x.ndim - len(shape)
+    kept = tuple(i for i in range(lead, x.ndim) if shape[i - lead] == 1 and x.shape[i] != 1)
+    options: dict[str, Any] = {"axis": (*range(lead), *kept), "dtype": np.dtype(x.dtype)}
+    if not lead or not kept:
+        return Direct(functools.partial(np.add.reduce, keepdims=not lead, **options), fresh=True)
+    return Direct(lambda x: np.reshape(np.add.reduce(x, **options), shape), fresh=True)
+
+
+def _reshape(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    return Direct(operator.methodcaller("reshape", params["shape"]))
+
+
+def _permute_dims(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    return Direct(operator.methodcaller("transpose", params["axes"]))
+
+
+MAKERS: dict[str, Callable[..., Direct]] = {
+    "cast": _cast,
+    "maximum": _extreme(np.maximum),
+    "minimum": _extreme(np.minimum),
+    "permute_dims": _permute_dims,
+    "reshape": _reshape,
+    "sum": _sum,
+    "sum_to": _sum_to,
+}
