@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from tensorgraph.discovery import PLUGINS
 from tensorgraph.op import Op
@@ -105,6 +105,94 @@ class Runner(Protocol):
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         """Run on these arrays, and on the host's numbers in arrays; write what the program
         assigns; return arrays that nobody else holds: its outputs, then its gradients."""
+
+
+class Task(NamedTuple):
+    """Calls that a runner takes as one, such as a chain of elementwise ones: ``inputs`` are read
+    from outside, ``outputs`` outside."""
+
+    name: str
+    calls: tuple[Call, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+
+class Stage(NamedTuple):
+    """Tasks that run one after the other, and on what: "pieces of 8 samples"."""
+
+    what: str
+    tasks: tuple[Task, ...]
+
+
+@dataclasses.dataclass(eq=False)
+class Outline:
+    """What a runner has made of a program, for those who print it, draw it or take its time.
+
+    program  as it runs: its calls may be others than those that were recorded
+    stages   in the order in which they run
+    threads  that share the work
+    views    values that are others, seen in another shape → those
+    pieces   values of which there is only a piece of the batch at a time
+    sums     values of which every thread has a share, added up at the end of the stage
+    written  new values of tensors that lie where the tensor's did → the value that it had
+    memory   what it is for → bytes that the runner keeps
+    """
+
+    program: Program
+    stages: Sequence[Stage]
+    threads: int = 1
+    views: Mapping[Value, Value] = dataclasses.field(default_factory=dict)
+    pieces: Set[Value] = frozenset()
+    sums: Set[Value] = frozenset()
+    written: Mapping[Value, Value] = dataclasses.field(default_factory=dict)
+    memory: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def tasks(self) -> list[Task]:
+        return [task for stage in self.stages for task in stage.tasks]
+
+
+class Limits(NamedTuple):
+    """What a machine does in a second with all threads of a plan: floating-point operations, and
+    bytes read and written in a core's cache, and in memory."""
+
+    flops: float
+    cache: float
+    memory: float
+
+
+class Timing(NamedTuple):
+    """The time that a run spends in a task: seconds of all threads, divided by their number; and
+    how often it calls which kernels."""
+
+    seconds: float
+    kernels: Mapping[str, int]
+
+
+class Timings(NamedTuple):
+    """Where the time of a run goes, in seconds: on average over the runs that took neither very
+    long nor very short.
+
+    tasks  one for each task of the outline
+    other  what else takes time → seconds
+    run    the whole run
+    """
+
+    tasks: Sequence[Timing]
+    other: Mapping[str, float]
+    run: float
+    limits: Limits
+
+
+@runtime_checkable
+class Inspected(Runner, Protocol):
+    """A runner that says what it does."""
+
+    def outline(self) -> Outline: ...
+
+    def timings(self, replay: Callable[[], object], times: int) -> Timings:
+        """Call ``replay``, which calls ``run``, so many times, and take the time of every task.
+        The tensors that the program assigns are left as they were before."""
 
 
 def compile(step: Step) -> Step:

@@ -12,9 +12,10 @@ from tensorgraph_numpy.plan.split import Batch
 from tensorgraph_numpy.threads import POOL
 
 from tensorgraph.backend import Backend
-from tensorgraph.program import Program, Value
+from tensorgraph.program import Outline, Program, Timings, Value
 from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
+from tensorgraph_numba.plan import measure
 from tensorgraph_numba.plan.chains import delayed
 from tensorgraph_numba.plan.memory import Scratch, aligned, laid
 from tensorgraph_numba.plan.planner import Phase, Planner, served
@@ -45,6 +46,7 @@ class Bench:
         self.samples: range | None = None
         self.accumulate = False
         self.writing: Task | None = None
+        self.owners: dict[int, Task] = {}  # id of a call → what it is for
 
     def __getitem__(self, value: Value) -> Any:
         planner = self.planner
@@ -84,11 +86,13 @@ class Bench:
         """The calls of a task here; a task that cannot be bound is noted."""
         self.writing = task
         try:
-            return task.bind(self)
+            calls = task.bind(self)
         except (ValueError, NotImplementedError):
             if task not in self.refused:
                 self.refused.append(task)
             return []
+        self.owners.update((id(call), task) for call in calls)
+        return calls
 
 
 class Plan:
@@ -105,6 +109,7 @@ class Plan:
         self.rows: list[list[native.Call | None]] = [[] for _ in range(threads)]
         self.parts: list[Callable[[], None]] = []
         self.sections: list[Any] = []  # rows for each thread, or what Python does between
+        self.hosts: dict[int, Task] = {}  # id of what Python does → what it is for
         self.tables: list[Any] = []
         for i, phase in enumerate(planner.phases):
             if phase.pieces:
@@ -265,6 +270,7 @@ class Plan:
                 out[...] = kernel(*inputs, **params)
 
             self._host(run)
+            self.hosts[id(run)] = task
 
     # running
 
@@ -286,13 +292,11 @@ class Plan:
                 tensor.lend(held)  # what was copied out of it is old
         return [array.copy() for array in self._results]
 
-    def __str__(self) -> str:
-        lines = []
-        for i, phase in enumerate(self.planner.phases):
-            what = f"pieces of {self.planner.chunks[i]} samples" if phase.pieces else "whole values"
-            lines.append(f"phase {i}: {what}, {self.planner.threads} threads")
-            lines += [f"  {type(task).__name__}: {task.name}" for task in phase.tasks]
-        return "\n".join(lines)
+    def outline(self) -> Outline:
+        return measure.outline(self)
+
+    def timings(self, replay: Callable[[], object], times: int) -> Timings:
+        return measure.timings(self, replay, times)
 
 
 def _flat(array: Any, order: Any) -> Any:
