@@ -27,7 +27,6 @@ PANEL = CACHE // 4  # bytes of B that stay in the cache beside what they are mul
 PAGE = 1 << 12  # bytes that a way of the L1 cache holds
 WAYS = 6  # of its 8, for the rows of A
 MANY = 1 << 30
-DEEP = 1 << 10  # a longer sum changes nothing
 
 
 class Block(NamedTuple):
@@ -104,7 +103,6 @@ def blocks(
     """The cheapest blocks for a product (rows, depth) @ (depth, columns), and their cycles; `most`
     rows in a tile, `widest` vectors in a block."""
     whole = unit().lanes(dtype)
-    depth = min(depth, DEEP)
     options = [(whole, v) for v in WIDTHS if most_rows(v) >= 1 and v <= widest]
     options += [(lanes, 1) for lanes in (whole // 2, whole // 4) if lanes > 1]
     price = {(n, v): cycles(rows, depth, v, n, whole, lanewise, most) for n, v in options}
