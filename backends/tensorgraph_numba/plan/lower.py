@@ -173,13 +173,13 @@ def _max_pool_pick(at: Place, call: Call) -> list[native.Call]:
 
 
 def _avg_pool(at: Place, call: Call) -> list[native.Call]:
-    params = dict(call.params)
-    include = params.pop("count_include_pad")
+    params = call.params
+    k, stride, padding = params["kernel_size"], params["stride"], params["padding"]
     return pool.avg_pool(
         at[call.inputs[0]],
         at[call.out],
-        windows=tuple(params.values()),
-        count_include_pad=include,
+        windows=(k, stride, padding, (1,) * len(k), params["ceil_mode"]),
+        count_include_pad=params["count_include_pad"],
         scratch=_scratch(at, call),
     )
 

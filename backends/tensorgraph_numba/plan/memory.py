@@ -53,6 +53,7 @@ class Scratch:
 
     def __init__(self) -> None:
         self.blocks: dict[str, Any] = {}
+        self.kept: list[Any] = []  # all of them: calls know the addresses
 
     def __call__(self, dtype: str) -> Callable[[int], Any]:
         """What hands out disjoint arrays, from the beginning again for each task."""
@@ -64,6 +65,7 @@ class Scratch:
             block = self.blocks.get(dtype)
             if block is None or used > block.size:
                 block = self.blocks[dtype] = aligned(max(SCRATCH, 2 * used), dtype)
+                self.kept.append(block)
             return block[begin:used]
 
         return take
