@@ -11,8 +11,8 @@ import functools
 import math
 from typing import NamedTuple
 
-from ..vector import cache, unit
-from .tile_code import Shape, copies
+from tensorgraph_numba.kernels.tile_code import Shape, copies
+from tensorgraph_numba.vector import cache, unit
 
 WIDTHS = (1, 2, 3, 4, 6, 8)  # vectors of a tile
 LATENCY = 4.0  # cycles until a sum can be added to again

@@ -6,9 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..native import Call
-from .choice import CACHE
-from .conv_panels import (
+from tensorgraph_numba.kernels.choice import CACHE
+from tensorgraph_numba.kernels.conv_panels import (
     Form,
     conv_count,
     conv_input_count,
@@ -16,9 +15,9 @@ from .conv_panels import (
     conv_weights,
     weights_for,
 )
-from .correlate import Correlation, Images, Sizes, Weights
-from .program import Place, Program
-from .spans import (
+from tensorgraph_numba.kernels.correlate import Correlation, Images, Sizes, Weights
+from tensorgraph_numba.kernels.program import Place, Program
+from tensorgraph_numba.kernels.spans import (
     Geometry,
     Ints,
     Pairs,
@@ -29,6 +28,7 @@ from .spans import (
     geometry,
     spatial_strides,
 )
+from tensorgraph_numba.native import Call
 
 __all__ = [
     "conv",

@@ -6,13 +6,11 @@ import itertools
 import math
 from typing import Any, NamedTuple
 
-from ..native import Call
-from ..vector import unit
-from .choice import PANEL, Block
-from .correlate import Weights, columns_of
-from .pack import copy_rows, transpose_matrix
-from .program import Loop, Place, Program
-from .spans import (
+from tensorgraph_numba.kernels.choice import PANEL, Block
+from tensorgraph_numba.kernels.correlate import Weights, columns_of
+from tensorgraph_numba.kernels.pack import copy_rows, transpose_matrix
+from tensorgraph_numba.kernels.program import Loop, Place, Program
+from tensorgraph_numba.kernels.spans import (
     Geometry,
     Ints,
     Pairs,
@@ -21,6 +19,8 @@ from .spans import (
     geometry,
     tap_classes,
 )
+from tensorgraph_numba.native import Call
+from tensorgraph_numba.vector import unit
 
 FEW = 8  # columns that may be dot products
 ADDING = 8  # cycles to add the lanes of one

@@ -12,14 +12,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..native import Call
-from ..vector import unit
-from .choice import CACHE, Block, blocks, most_rows, segments
-from .conv import Scratch, turns_of
-from .correlate import merged
-from .pack import fill_rows
-from .program import Loop, Place, Program, Strides
-from .spans import (
+from tensorgraph_numba.kernels.choice import CACHE, Block, blocks, most_rows, segments
+from tensorgraph_numba.kernels.conv import Scratch, turns_of
+from tensorgraph_numba.kernels.correlate import merged
+from tensorgraph_numba.kernels.pack import fill_rows
+from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
+from tensorgraph_numba.kernels.spans import (
     Axis,
     Geometry,
     Ints,
@@ -33,6 +31,8 @@ from .spans import (
     geometry,
     spatial_strides,
 )
+from tensorgraph_numba.native import Call
+from tensorgraph_numba.vector import unit
 
 BUSY = 8  # products of whole registers for each number of A that a tile reads, to keep up
 DEEP = 256  # results that a tile should at least sum over, for its sums are loaded and stored

@@ -13,12 +13,20 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..vector import unit
-from .choice import CACHE, PANEL, Block, blocks, cycles, rows_apart, segments
-from .pack import fill_rows, spread_row
-from .program import Loop, Place, Program, Strides
-from .spans import Span
-from .tile_code import Shape
+from tensorgraph_numba.kernels.choice import (
+    CACHE,
+    PANEL,
+    Block,
+    blocks,
+    cycles,
+    rows_apart,
+    segments,
+)
+from tensorgraph_numba.kernels.pack import fill_rows, spread_row
+from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
+from tensorgraph_numba.kernels.spans import Span
+from tensorgraph_numba.kernels.tile_code import Shape
+from tensorgraph_numba.vector import unit
 
 ROWS = 64  # blocks of columns are cut for tiles that have rows enough
 TAPS, SHIFT = 7, 3  # of windows whose rows share what they read: so many, so far apart

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..native import Call
-from ..vector import unit
-from .choice import segments
-from .program import Loop, Place, Program, Strides
-from .tile_code import Shape
+from tensorgraph_numba.kernels.choice import segments
+from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
+from tensorgraph_numba.kernels.tile_code import Shape
+from tensorgraph_numba.native import Call
+from tensorgraph_numba.vector import unit
 
 ROWS = 8  # so many sums hide the latency, and so many streams the prefetcher follows
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..native import Call
-from ..vector import unit
-from .choice import CACHE, PANEL, Block, blocks, rows_apart, segments
-from .dots import dots
-from .pack import copy_rows, transpose_matrix
-from .program import Loop, Place, Program, Strides
+from tensorgraph_numba.kernels.choice import CACHE, PANEL, Block, blocks, rows_apart, segments
+from tensorgraph_numba.kernels.dots import dots
+from tensorgraph_numba.kernels.pack import copy_rows, transpose_matrix
+from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
+from tensorgraph_numba.native import Call
+from tensorgraph_numba.vector import unit
 
 Scratch = Callable[[int], Any]
 TRANSPOSED = 0.6  # cycles per element

@@ -12,9 +12,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..native import _pointer, inner, kernel
-from ..vector import unit
-from .tile_code import I32, I64
+from tensorgraph_numba.kernels.tile_code import I32, I64
+from tensorgraph_numba.native import _pointer, inner, kernel
+from tensorgraph_numba.vector import unit
 
 
 @intrinsic  # type: ignore[untyped-decorator]

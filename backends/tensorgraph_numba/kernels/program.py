@@ -16,8 +16,8 @@ from llvmlite import ir
 from numba import carray, types
 from numba.extending import intrinsic
 
-from ..native import Call, _invoke, _pointer, array, bind, kernel
-from .tile_code import BYTES, I64, Operands, Shape, emit
+from tensorgraph_numba.kernels.tile_code import BYTES, I64, Operands, Shape, emit
+from tensorgraph_numba.native import Call, _invoke, _pointer, array, bind, kernel
 
 LEVELS = 6  # nested loops of one step
 COLUMNS = 11 + 5 * LEVELS  # words of a step

@@ -22,8 +22,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ..vector import unit
-from .tile_code import BYTES, Operands, Shape, constant, emit, size_of
+from tensorgraph_numba.kernels.tile_code import BYTES, Operands, Shape, constant, emit, size_of
+from tensorgraph_numba.vector import unit
 
 
 def _bytes_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from llvmlite import ir
 from numba.core import cgutils
 
-from ..vector import unit
+from tensorgraph_numba.vector import unit
 
 I64 = ir.IntType(64)
 I32 = ir.IntType(32)
