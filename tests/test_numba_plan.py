@@ -1,0 +1,115 @@
+"""Steps on Numba's kernels against the same steps in eager mode, for networks drawn at random."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tensorgraph as tg
+
+pytest.importorskip("numba")
+from tensorgraph_numba.plan import runner  # noqa: E402
+
+examples = settings(
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
+L = tg.layers
+ACTIVATIONS = ["relu", "leaky_relu", "sigmoid", "tanh", "elu", "silu", "gelu", "softplus"]
+
+
+@pytest.fixture(autouse=True)
+def compiled_at_once(monkeypatch):
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+
+
+@st.composite
+def networks(draw):
+    """Layers for images, then for vectors, and an image size that they take."""
+    channels = draw(st.sampled_from([1, 2, 3, 5, 16]))
+    size = draw(st.integers(9, 17))
+    layers, now, here = [], channels, size
+    for _ in range(draw(st.integers(1, 4))):
+        kind = draw(st.sampled_from(["conv", "conv", "conv", "pool", "norm", "activation", "drop"]))
+        if kind == "conv":
+            k = draw(st.sampled_from([1, 2, 3, 3, 5]))
+            stride, dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2)]))
+            padding = draw(st.integers(0, k // 2))
+            reach = (k - 1) * dilation + 1
+            if here + 2 * padding < reach + 2:
+                continue
+            groups = now if draw(st.integers(0, 3)) == 0 else 1
+            out = groups * draw(st.integers(1, 3)) if groups > 1 else draw(st.integers(1, 20))
+            options = {"stride": stride, "padding": padding, "dilation": dilation}
+            layers.append(L.conv2d(out, k, groups=groups, **options))
+            now, here = out, (here + 2 * padding - reach) // stride + 1
+        elif kind == "pool" and here >= 4:
+            layers.append(draw(st.sampled_from([L.max_pool2d, L.avg_pool2d]))(2))
+            here //= 2
+        elif kind == "norm":
+            layers.append(L.batch_norm2d())
+        elif kind == "activation":
+            layers.append(tg.activations[draw(st.sampled_from(ACTIVATIONS))])
+        elif kind == "drop":
+            layers.append(L.dropout(0.3))
+    layers.append(L.flatten())
+    if draw(st.booleans()):
+        layers += [L.linear(draw(st.integers(1, 40))), tg.activations.relu]
+    return L.sequential(*layers, L.linear(3)), (channels, size, size)
+
+
+OPTIMIZERS = {
+    "sgd": {"lr": 0.05, "momentum": 0.9, "weight_decay": 1e-2},
+    "adam": {"lr": 1e-3, "clip_norm": 1.0},
+    "rmsprop": {"lr": 1e-3, "clip_value": 0.5},
+    "adagrad": {"lr": 1e-2},
+}
+
+
+def steps(model, x, y, name, compiled, count=4):
+    """The losses of some steps, and the state after them, from the weights of seed 0."""
+    tg.seed(0)
+    optimizer = tg.optimizers[name](model.parameters(), **OPTIMIZERS[name])
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = tg.ops.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step = tg.compile(step) if compiled else step
+    losses = [step(x, y).item() for _ in range(count)]
+    if compiled:
+        assert isinstance(step.plan.runner, runner.Plan)
+    return losses, {k: v.numpy() for k, v in model.state().items()}
+
+
+def check(model, shape, n, optimizer, dtype="float32", tolerance=2e-4):
+    rng = np.random.default_rng(n)
+    x = tg.tensor(rng.standard_normal((n, *shape)).astype(dtype))
+    y = tg.tensor(rng.integers(0, 3, n))
+    model.infer_shape(tg.Spec(x.shape, dtype))
+    start = {k: v.numpy() for k, v in model.state().items()}
+    expected, expected_state = steps(model, x, y, optimizer, compiled=False)
+    model.load_state(start)
+    found, state = steps(model, x, y, optimizer, compiled=True)
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+    if optimizer != "sgd":
+        return  # others make steps of full size from gradients that are rounding errors
+    for name, value in expected_state.items():
+        np.testing.assert_allclose(state[name], value, rtol=2e-2, atol=2e-2 * tolerance**0.5)
+
+
+@pytest.mark.slow
+@examples
+@given(networks(), st.integers(2, 9), st.sampled_from(sorted(OPTIMIZERS)))
+def test_random_networks(network, n, optimizer):
+    check(*network, n, optimizer)
+
+
+@pytest.mark.slow
+@settings(examples, max_examples=8)
+@given(networks(), st.integers(2, 9), st.sampled_from(sorted(OPTIMIZERS)))
+def test_random_networks_in_float64(network, n, optimizer):
+    with tg.use(dtype="float64"):
+        check(*network, n, optimizer, "float64", tolerance=1e-9)
