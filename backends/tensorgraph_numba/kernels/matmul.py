@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorgraph_numba.kernels.choice import CACHE, PANEL, Block, blocks, rows_apart, segments
 from tensorgraph_numba.kernels.dots import dots
-from tensorgraph_numba.kernels.pack import copy_rows, transpose_matrix
+from tensorgraph_numba.kernels.pack import copy_rows, fill_rows, transpose_matrix
 from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
 from tensorgraph_numba.native import Call
 from tensorgraph_numba.vector import unit
@@ -113,6 +113,11 @@ def _way(m: int, n: int, k: int, x: Any, y: Any) -> _Way:
 def _stack(x: Any, y: Any, out: Any, accumulate: bool, scratch: Scratch) -> list[Call]:
     """A batch of products, (B, M, K) @ (B, K, N)."""
     (turns, m, n), k, size = out.shape, x.shape[-1], out.itemsize
+    if k == 0:
+        program = Program(str(out.dtype), turns, (out,))
+        place, step = Place(0, 0, out.ctypes.data), Place(0, 0, out.strides[0])
+        program.step(fill_rows, place, (m, n, out.strides[1] // size), (), step)
+        return [] if accumulate else program.calls()
     if k > 2 * unit().lanes(out.dtype):
         if n <= FEW and x.strides[-1] == size == y.strides[-2]:
             return dots(x, y.swapaxes(1, 2), out, accumulate)
@@ -140,8 +145,6 @@ def _product(
 ) -> None:  # fmt: skip
     """Steps for out (+)= x @ y, one block of columns after the other."""
     (m, n), k, size = out.shape, x.shape[1], out.itemsize
-    if k == 0:
-        raise ValueError("matmul: a product of matrices with no columns is no work for tiles")
     most = rows_apart(x.strides[0])
     cut = blocks(m, n, k, str(out.dtype), most=most)[0]
     panel = scratch(k * max(b.width for b in cut)) if packed else None

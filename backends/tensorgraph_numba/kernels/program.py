@@ -141,7 +141,8 @@ def walk(a: Any, like: Any) -> None:
 
 class Program:
     """Steps to be run in order, and what they have in common: a dtype and outer turns. `arrays`:
-    those whose addresses it holds, kept alive."""
+    those whose addresses it holds, kept alive. While it runs it counts in its own table: one thread
+    at a time."""
 
     def __init__(self, dtype: str, outer: int = 1, arrays: Sequence[Any] = ()) -> None:
         self.dtype, self.outer = dtype, outer
