@@ -62,7 +62,8 @@ def _walk(
     if output.node is None:
         raise GradientError(
             f"nothing that {output.spec} was made from requires a gradient: make an input with "
-            "requires_grad=True, and do not compute it under no_grad()"
+            "requires_grad=True, and do not compute it under no_grad(), nor in a compiled step "
+            "that does not call backward() itself"
         )
     order = _topological(output.node)
     needed = _reaching(order, wanted)

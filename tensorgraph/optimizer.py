@@ -51,9 +51,9 @@ class Optimizer:
         """Forget the gradients of the last step."""
         listener = config.current().listener
         for p in self.parameters:
-            p.grad = None
             if listener is not None:
                 listener.clear(p)
+            p.grad = None
 
     def step(self) -> None:
         """Update every parameter that has a gradient and is not frozen."""
@@ -77,6 +77,12 @@ class Optimizer:
                 for slot in self.slots:
                     memory[slot].assign(new[slot])
                 p.assign(value)
+
+    @property
+    def paces(self) -> tuple[int, ...]:
+        """For each parameter that is not frozen, which is the first with as many updates."""
+        counts = [n for n, p in zip(self.updates, self.parameters) if p.requires_grad]
+        return tuple([counts.index(n) for n in counts])
 
     def _advance(self, moving: Sequence[int]) -> dict[int, dict[str, Tensor]]:
         """Count a step of these parameters; the numbers of it for each. Those that are alike, in

@@ -145,9 +145,10 @@ class Tensor:
 
     def detach(self) -> Tensor:
         """The same values, without the graph behind them."""
+        out = Tensor(self.data, self.backend, self.spec)
         if (listener := config.current().listener) is not None:
-            listener.read(self)
-        return Tensor(self.data, self.backend, self.spec)
+            listener.detach(self, out)
+        return out
 
     def __deepcopy__(self, memo: Any) -> Tensor:
         """A tensor of its own; of one that an op made, the values without the graph."""

@@ -7,9 +7,11 @@ from training_help import command
 
 import tensorgraph as tg
 from tensorgraph import config
+from tensorgraph.backend import imported
 from tensorgraph.errors import BackendError
 
 BACKENDS = ["numpy", "cupy"]
+COMPILERS = ["interpreter", "chunked", "numba"]  # of backend "numpy"
 
 
 def pytest_collection_modifyitems(items):
@@ -31,6 +33,18 @@ def backend(request):
         pytest.skip(str(error))
     with scope:
         yield tg.config.get_backend(request.param)
+
+
+@pytest.fixture(params=COMPILERS)
+def compiler(request, monkeypatch):
+    """The name of each compiler in turn, which is the only one: "interpreter" is none."""
+    name, offered = request.param, tg.plugins.compilers
+    if name == "numba":
+        pytest.importorskip("numba")
+        monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    only = [] if name == "interpreter" else [imported(offered[f"numpy/{name}"][1], name)]
+    monkeypatch.setattr(tg.plugins, "compilers_for", lambda backend: only)
+    return name
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ def test_a_recording_holds_forward_and_backward_and_reads_like_a_program():
     assert str(recording).splitlines() == [
         "y0: float32[2] = multiply(w0, x0)",
         "y1: float32[] = sum(y0, axis=(0,), keepdims=False)",
-        "y2: float32[2] = multiply(c0, x0)",
+        "y2: float32[2] = multiply(c2, x0)",
         "gradient of w0 <- y2",
         "return ",
     ]

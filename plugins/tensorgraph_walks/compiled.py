@@ -4,46 +4,42 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from tensorgraph import config
 from tensorgraph.backend import ABSTRACT, Backend
 from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import RecordingError
-from tensorgraph.layer import Parameter
 from tensorgraph.program import Program, Runner
-from tensorgraph.tensor import Tensor
+from tensorgraph.tensor import Node, Tensor
+from tensorgraph_walks.guards import Guard, after, before, is_plain
 from tensorgraph_walks.interpret import Interpreter
 from tensorgraph_walks.record import Recording, tensors_in
 from tensorgraph_walks.simplify import simplified
 
 LIMIT = 16  # plans of one step
-PLAIN = (bool, int, float, str, type(None))
-
-
-class Guard(NamedTuple):
-    """A setting of an object that the recorded step has read: while it stays, the plan holds."""
-
-    thing: Any
-    name: str
-    value: Any  # the class Tensor stands for any tensor
-
-    def holds(self) -> bool:
-        found = getattr(self.thing, self.name, None)
-        if isinstance(found, Tensor):
-            return self.value is Tensor
-        return found is self.value or bool(found == self.value)
 
 
 class Plan:
     """One recording of a step, ready to be replayed. ``print`` it to read it."""
 
-    def __init__(self, program: Program, backend: Backend, guards: list[Guard], tree: Any) -> None:
+    def __init__(
+        self,
+        program: Program,
+        backend: Backend,
+        guards: list[Guard],
+        cleared: list[Tensor],
+        tree: Any,
+    ) -> None:
+        """``cleared``: leaves that are left without a gradient; ``tree``: what the step returns,
+        the class Tensor in the place of each tensor."""
         self.program = program
         self.backend = backend
         self.guards = guards
+        self.cleared = cleared
         self.tree = tree
         self.runner = _runner(program, backend)
+        self.arguments: Sequence[Tensor] = ()  # of the last run
         self._made = [value.spec.dtype for _, values in program.hosts for value in values]
         self._specs = [value.spec for value in (*program.outputs, *program.gradients.values())]
 
@@ -56,13 +52,21 @@ class Plan:
 
     def replay(self, arguments: Sequence[Tensor]) -> Any:
         """Run the plan; returns what the step returned, with new values."""
+        asarray = self.backend.asarray
+        numbers = [x for make, _ in self.program.hosts for x in make()]
+        hosts = [asarray(x, dtype) for x, dtype in zip(numbers, self._made, strict=True)]
+        return self.run(arguments, hosts)
+
+    def run(self, arguments: Sequence[Tensor], hosts: Sequence[Any]) -> Any:
+        """Run the plan with these numbers of the host's."""
         program, backend = self.program, self.backend
-        numbers = [x for make, _ in program.hosts for x in make()]
-        hosts = [backend.asarray(x, dtype) for x, dtype in zip(numbers, self._made, strict=True)]
+        self.arguments = arguments
         arrays = self.runner.run([x.data for x in arguments], hosts)
         made = [Tensor(x, backend, spec) for x, spec in zip(arrays, self._specs, strict=True)]
         for x in program.assigned:
             x.version += 1
+        for leaf in self.cleared:
+            leaf.grad = None
         for leaf, g in zip(program.gradients, made[len(program.outputs) :], strict=True):
             leaf.grad = g
         return _rebuilt(self.tree, iter(made))
@@ -86,10 +90,16 @@ class Compiled:
             raise RecordingError("there is no plan yet: call the step once")
         return [plan for plans in self.plans.values() for plan in plans][-1]
 
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """As a method of ``owner``."""
+        return self if owner is None else functools.partial(self, owner)
+
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         settings = config.current()
         tensors: list[Tensor] = []
-        key = (_signature((arguments, options), tensors), settings)
+        key: tuple[Any, ...] = (_signature((arguments, options), tensors), settings)
+        if len(ids := [id(x) for x in tensors]) > len({*ids}):  # one tensor twice: another step
+            key = (*key, *[ids.index(i) for i in ids])
         if settings.listener is not None or ABSTRACT in [x.backend for x in tensors]:
             return self.step(*arguments, **options)  # somebody listens, or a model is being shaped
         try:
@@ -107,23 +117,34 @@ class Compiled:
     def _record(self, key: Any, tensors: list[Tensor], arguments: Any, options: Any) -> Any:
         if sum(map(len, self.plans.values())) >= LIMIT:
             raise RecordingError(self._too_many(key))
+        for x in tensors:
+            if isinstance(x.node, Node) and config.current().grad:
+                raise RecordingError(
+                    f"compile: an argument, {x.spec}, was made by op {x.node.op.name!r} before the "
+                    "step, and a replay does not differentiate what came before; give x.detach(), "
+                    "or make it in the step"
+                )
+        guards = before(self.step, [*arguments, *options.values()])
         recording = Recording(tensors)
         with config.listen(recording):
             out = self.step(*arguments, **options)
-        program = recording.finish(tensors_in(out))
+        tree, program = _template(out), recording.finish(tensors_in(out))
+        guards += after(recording, program)
+        cleared = [leaf for leaf in recording.leaves if leaf not in program.gradients]
         backend = _backend(program, tensors)
-        guards = _guards(recording, program)
-        plan = Plan(simplified(program), backend, guards, _template(out))
+        recording.undo()  # the plan does it, so that the first call gives the bits of all others
+        plan = Plan(simplified(program), backend, guards, cleared, tree)
         self.plans.setdefault(key, []).append(plan)
-        return out
+        return plan.run(tensors, recording.drawn)
 
     def _too_many(self, key: Any) -> str:
         name = getattr(self, "__name__", "the step")
         what = f"compile: {LIMIT} plans were made for {name}, and this call fits none of them: "
         guards = [guard for plan in self.plans.get(key, ()) for guard in plan.guards]
-        changed = [f"{type(g.thing).__name__}.{g.name}" for g in guards if not g.holds()]
+        changed = [str(guard) for guard in guards if not guard.holds()]
         if changed:
-            what += f"{', '.join(dict.fromkeys(changed))} changes all the time. Keep it as it is"
+            what += f"{', '.join(dict.fromkeys(changed))} changes all the time. Keep it as it is, "
+            what += "give what changes to the step as a tensor"
         else:
             what += "its shapes, dtypes or numbers change all the time. Pad to a few shapes, give "
             what += "numbers as tensors"
@@ -134,7 +155,7 @@ def _signature(tree: Any, tensors: list[Tensor]) -> Any:
     """What tells arguments apart for which different plans are made; collects their tensors."""
     if isinstance(tree, Tensor):
         tensors.append(tree)
-        return tree.spec, tree.backend.name, tree.node is None
+        return tree.spec, tree.backend.name, type(tree.node)
     if isinstance(tree, list | tuple):
         return type(tree), *[_signature(x, tensors) for x in tree]
     if isinstance(tree, dict):
@@ -143,7 +164,7 @@ def _signature(tree: Any, tensors: list[Tensor]) -> Any:
 
 
 def _template(tree: Any) -> Any:
-    """What the step returned, with None in the place of each tensor, marked as such."""
+    """What the step returned, with the class Tensor in the place of each tensor."""
     if isinstance(tree, Tensor):
         return Tensor
     if isinstance(tree, dict):
@@ -151,6 +172,11 @@ def _template(tree: Any) -> Any:
     if isinstance(tree, list | tuple):
         inner = [_template(x) for x in tree]
         return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
+    if not is_plain(tree):
+        raise RecordingError(
+            f"compile: the step returned {tree!r}, which a replay would not make anew; return "
+            "tensors, and tuples, lists or dicts of them"
+        )
     return tree
 
 
@@ -168,33 +194,6 @@ def _rebuilt(tree: Any, made: Any) -> Any:
 def _backend(program: Program, arguments: Sequence[Tensor]) -> Backend:
     found = next(iter((*arguments, *program.state.values(), *program.constants.values())), None)
     return found.backend if found is not None else config.get_backend()
-
-
-def _guards(recording: Recording, program: Program) -> list[Guard]:
-    """What must stay as it was for the plan to hold: the settings of the layers that ran and of
-    optimizers, which parameters are frozen, and whether there are gradients to add to."""
-    guards = []
-    for layer in recording.layers:
-        guards.append(Guard(layer, "training", layer.training))
-    for thing, free in [
-        *((layer, ("training",)) for layer in recording.layers),
-        *recording.owners.items(),
-    ]:
-        held = {name: x for name, x in vars(thing).items() if name not in free and _plain(x)}
-        guards += [Guard(thing, name, x) for name, x in held.items()]
-    for x in program.state.values():
-        if isinstance(x, Parameter):
-            guards += [Guard(x, "_frozen", x._frozen), Guard(x, "backend", x.backend)]
-        elif x not in program.assigned:
-            guards.append(Guard(x, "requires_grad", x.requires_grad))
-    for leaf, found in recording.leaves.items():
-        if found is not None:
-            guards.append(Guard(leaf, "grad", Tensor if found else None))
-    return guards
-
-
-def _plain(value: Any) -> bool:
-    return isinstance(value, PLAIN) or (isinstance(value, tuple) and all(map(_plain, value)))
 
 
 def _runner(program: Program, backend: Backend) -> Runner:

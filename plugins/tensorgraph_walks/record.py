@@ -23,31 +23,44 @@ OURS = tuple(
 class Recording(config.Listener):
     """Listens to one run of a step and writes down its program.
 
-    Values are told apart by their arrays: a tensor that was detached, or taken out of the graph
-    again for the backward pass, is another tensor on the same array.
+    A tensor is known by itself: others may share its array, and hold something else tomorrow. Only
+    what an op has computed is also known by its array, for a gradient rule is given another tensor
+    on it.
     """
 
     def __init__(self, arguments: Sequence[Tensor]) -> None:
         self.program = Program()
-        self.layers: dict[Any, None] = {}  # those that ran, in order
-        self.owners: dict[Any, tuple[str, ...]] = {}  # → which of their settings may change
+        self.arguments = arguments
+        # those that ran, in order → their mode, and their settings unless they were built just now
+        self.layers: dict[Any, tuple[bool, dict[str, Any] | None]] = {}
+        self.owners: dict[Any, tuple[tuple[str, ...], dict[str, Any]]] = {}  # → free, settings
         self.leaves: dict[Tensor, bool | None] = {}  # → whether a gradient was found; None: cleared
-        self._known: dict[int, tuple[Any, Value]] = {}
+        self.drawn: list[Any] = []  # arrays of the host's numbers
+        self._before: list[tuple[Tensor, str, Any]] = []  # what the step has changed
+        self._tensors: dict[int, tuple[weakref.ref[Tensor], Value]] = {}
+        self._arrays: dict[int, tuple[Any, Value]] = {}
         for x in arguments:
             value = Value(x.spec)
             self.program.arguments.append(value)
             self._know(x, value)
 
     def _know(self, x: Tensor, value: Value) -> None:
+        self._tensors[id(x)] = (weakref.ref(x), value)
+
+    def _know_array(self, array: Any, value: Value) -> None:
         try:
-            seen: Any = weakref.ref(x.data)  # results are not kept alive
+            seen: Any = weakref.ref(array)  # results are not kept alive
         except TypeError:  # a scalar of NumPy's
-            seen = lambda data=x.data: data  # noqa: E731
-        self._known[id(x.data)] = (seen, value)
+            seen = lambda: array  # noqa: E731
+        self._arrays[id(array)] = (seen, value)
 
     def _find(self, x: Tensor) -> Value | None:
-        seen, value = self._known.get(id(x.data), (None, None))
-        return value if seen is not None and seen() is x.data else None
+        tensor, value = self._tensors.get(id(x), (None, None))
+        if tensor is None or tensor() is not x:
+            array, value = self._arrays.get(id(x.data), (None, None))
+            if array is None or array() is not x.data:
+                return None
+        return value
 
     def value(self, x: Tensor) -> Value:
         """The value of a tensor; one not met before is state, or a number in the step's code."""
@@ -69,32 +82,59 @@ class Recording(config.Listener):
         else:
             self.program.calls.append(Call(op, values, params, value))
         self._know(out, value)
+        self._know_array(out.data, value)
 
     def enter(self, layer: Any, x: Tensor) -> None:
-        self.layers[layer] = None
+        settings = dict(vars(layer)) if layer._ready else None
+        self.layers.setdefault(layer, (layer.training, settings))
 
     def settings(self, owner: Any, free: tuple[str, ...]) -> None:
-        self.owners[owner] = free
+        self.owners.setdefault(owner, (free, dict(vars(owner))))
 
-    def read(self, x: Tensor) -> None:
-        self.value(x)
+    def detach(self, x: Tensor, out: Tensor) -> None:
+        self._know(out, self.value(x))
 
     def assign(self, x: Tensor, value: Tensor) -> None:
+        self._not_an_argument(x, "is assigned", "return the new values")
         self.value(x)
-        self.program.assigned[x] = self.value(value)
+        new = self.program.assigned[x] = self.value(value)
+        self._before.append((x, "data", x.data))
+        self._know(x, new)
 
     def clear(self, leaf: Tensor) -> None:
-        self.leaves[leaf] = None
+        self._found_gradient(leaf)
+        self._before.append((leaf, "grad", leaf.grad))
+        self.leaves.setdefault(leaf, None)
 
     def accumulate(self, leaf: Tensor) -> None:
+        self._not_an_argument(
+            leaf, "is given a gradient", "take it with tg.grad(loss, [x]) and return it"
+        )
+        self._before.append((leaf, "grad", leaf.grad))
         self.leaves.setdefault(leaf, leaf.grad is not None)
         if leaf.grad is not None and self._find(leaf.grad) is None:
             self.program.added[leaf] = value = Value(leaf.spec)
             self._know(leaf.grad, value)
 
+    def _not_an_argument(self, x: Tensor, what: str, instead: str) -> None:
+        if any(x is argument for argument in self.arguments):
+            raise RecordingError(
+                f"an argument of a recorded step, {x.spec}, {what}{users_line()}: a replay has "
+                f"other arguments; {instead}"
+            )
+
+    def _found_gradient(self, leaf: Tensor) -> None:
+        """A gradient from before the step is another tensor each time: not state, but the leaf's.
+        Whoever reads it need not have met the leaf."""
+        value = self._find(leaf.grad) if leaf.grad is not None else None
+        if value is not None and self.program.state.pop(value, None) is not None:
+            self.program.added[leaf] = value
+            self.leaves.setdefault(leaf, True)
+
     def host(self, make: Callable[[], Sequence[Any]], tensors: Sequence[Tensor]) -> None:
         values = [Value(x.spec) for x in tensors]
         self.program.hosts.append((make, values))
+        self.drawn += [x.data for x in tensors]
         for x, value in zip(tensors, values, strict=True):
             self._know(x, value)
 
@@ -115,12 +155,19 @@ class Recording(config.Listener):
         """The program, once the step has returned these tensors."""
         program = self.program
         program.outputs = [self.value(x) for x in outputs]
+        for leaf in (*program.state.values(), *self.leaves):
+            self._found_gradient(leaf)
         for leaf in self.leaves:
             if leaf in program.assigned:
                 leaf.grad = None  # it has done its work, and a replay leaves none
             elif leaf.grad is not None:
                 program.gradients[leaf] = self.value(leaf.grad)
         return program
+
+    def undo(self) -> None:
+        """Put back what the step has changed in tensors."""
+        for x, name, value in reversed(self._before):
+            setattr(x, name, value)
 
 
 def record(step: Callable[..., Any], *arguments: Tensor) -> Program:

@@ -1,0 +1,299 @@
+"""``tg.compile``: the same results as without it, whatever changes between calls."""
+
+import copy
+import gc
+import pickle
+import tracemalloc
+
+import numpy as np
+import pytest
+from compiled_steps import Training, assert_same, batch, both, plans
+
+import tensorgraph as tg
+
+pytestmark = pytest.mark.usefixtures("compiler")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "options"),
+    [
+        ("adam", {}),
+        ("sgd", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+        ("adamw", {"clip_norm": 0.1, "clip_value": 0.05}),
+        ("rmsprop", {"centered": True, "momentum": 0.5}),
+        ("adagrad", {"lr_decay": 0.1}),
+    ],
+)
+def test_training_is_the_same(optimizer, options):
+    """With dropout: random numbers are fresh in each replay, and those that eager mode draws."""
+
+    def script(training):
+        return [training.step(*batch(seed=i)).item() for i in range(8)]
+
+    found = both(script, optimizer=optimizer, **options)
+    assert plans(found.step) == 1
+
+
+def test_the_first_call_gives_the_bits_of_a_replay():
+    """So a run that is resumed, and plans anew in its middle, goes on bit for bit."""
+    whole, resumed = Training(), Training()
+    for i in range(3):
+        whole.step(*batch(seed=i))
+    random = tg.config.random_state()
+    state = whole.weights()
+    memory = whole.optimizer.state()
+    want = [whole.step(*batch(seed=i)).item() for i in range(3, 6)]
+    resumed.model.load_state(state)
+    resumed.optimizer.load_state(memory)
+    tg.config.set_random_state(random)
+    assert [resumed.step(*batch(seed=i)).item() for i in range(3, 6)] == want
+    for name, x in resumed.weights().items():
+        np.testing.assert_array_equal(x, whole.weights()[name])
+
+
+def test_random_numbers_are_fresh():
+    draw = tg.compile(lambda: tg.ops.uniform((4,)))
+    tg.seed(3)
+    found = [draw().numpy() for _ in range(3)]
+    tg.seed(3)
+    for x in found:
+        np.testing.assert_array_equal(x, tg.ops.uniform((4,)).numpy())
+
+
+def test_a_smaller_batch_and_evaluation():
+    def script(training):
+        found = []
+        for n in (6, 6, 5, 6, 5):
+            training.model.train()
+            found.append(training.step(*batch(n)).item())
+            training.model.eval()
+            with tg.no_grad():
+                found.append(training.infer(batch(n)[0]).numpy().max())
+        return found
+
+    found = both(script)
+    assert (plans(found.step), plans(found.infer)) == (2, 2)
+
+
+def test_settings_that_change_are_noticed():
+    def script(training):
+        found = []
+
+        def steps():
+            found.extend(training.step(*batch(seed=i)).item() for i in range(3))
+
+        steps()
+        training.optimizer.lr = 0.3
+        steps()
+        training.optimizer.weight_decay = 0.5
+        steps()
+        training.dropout.p = 0.1
+        steps()
+        training.norm.eval()
+        steps()
+        training.model[0].weight.requires_grad = False
+        steps()
+        training.model.unfreeze()
+        training.norm.train()
+        steps()
+        return found
+
+    assert plans(both(script).step) == 6  # the rate is a number that comes anew in every replay
+
+
+def test_a_parameter_that_was_frozen_for_a_while_counts_its_own_updates():
+    def script(training):
+        weight, found = training.model[0].weight, []
+        for frozen in (False, True, False):
+            weight.requires_grad = not frozen
+            found += [training.step(*batch(seed=i)).item() for i in range(3)]
+        return found
+
+    both(script)
+
+
+@pytest.mark.parametrize("zeroed", [True, False])
+def test_gradients_add_up(zeroed):
+    def script(compiled):
+        training = Training(compiled, p=0.0)
+
+        def gather(x, y):
+            loss = tg.ops.cross_entropy(training.model(x), y)
+            if zeroed:
+                training.optimizer.zero_grad()
+            loss.backward()
+            return loss
+
+        def update():
+            training.optimizer.step()
+            training.optimizer.zero_grad()
+
+        if compiled:
+            gather, update = tg.compile(gather), tg.compile(update)
+        found = []
+        for i in range(9):
+            found.append(gather(*batch(seed=i)).item())
+            found += [float(abs(p.grad.numpy()).sum()) for p in training.model.parameters()]
+            if i % 3 == 2:
+                update()
+                assert training.model[0].weight.grad is None
+        return found, training.weights()
+
+    found, want = script(True), script(False)
+    np.testing.assert_allclose(found[0], want[0], rtol=1e-4, atol=1e-5)
+    assert_same(found[1], want[1])
+
+
+def test_results_are_tuples_lists_and_dicts_and_arguments_have_names():
+    @tg.compile
+    def step(x, *, scale, shift=1.0):
+        return {"sum": (x * scale + shift).sum(), "all": [x * 2.0, (x.mean(), "name", None)]}
+
+    for k in (1.0, 2.0, 3.0):
+        x, scale = tg.tensor([k, 2 * k]), tg.tensor([k, k])
+        found = step(x, scale=scale)
+        assert found["sum"].item() == 3 * k * k + 2
+        assert found["all"][0].numpy().tolist() == [2 * k, 4 * k]
+        assert found["all"][1][0].item() == 1.5 * k
+        assert found["all"][1][1:] == ("name", None)
+        assert step(x=x, scale=scale, shift=0.0)["sum"].item() == 3 * k * k
+    assert plans(step) == 2
+
+
+def test_one_tensor_given_twice_is_another_step():
+    step = tg.compile(lambda x, y: x - y * 2.0)
+    a, b = tg.tensor([1.0]), tg.tensor([5.0])
+    assert [step(*pair).item() for pair in ((a, a), (a, b), (b, b), (b, a))] == [-1, -9, -5, 3]
+
+
+def test_tensors_that_are_read_by_name_are_read_anew():
+    offset, rows = tg.tensor([1.0, 2.0]), {"x": tg.tensor([1.0])}
+    scale = 2.0
+
+    def step(x):
+        return x * scale + offset
+
+    compiled = tg.compile(step)
+    x = tg.tensor([1.0, 1.0])
+    assert compiled(x).numpy().tolist() == [3, 4]
+    offset.assign(tg.tensor([5.0, 6.0]))
+    assert compiled(x).numpy().tolist() == [7, 8]
+    assert plans(compiled) == 1
+    offset, scale = tg.tensor([0.0, 1.0]), 3.0
+    assert compiled(x).numpy().tolist() == [3, 4]
+    space = {"rows": rows["x"]}
+    exec("def double(): return rows * 2.0\ndef step(): return double() + 1.0", space)
+    compiled = tg.compile(space["step"])
+    assert compiled().item() == 3
+    space["rows"] = tg.tensor([4.0])
+    assert compiled().item() == 9
+
+
+def test_state_that_the_step_assigns():
+    total, last = tg.tensor([0.0]), tg.tensor([0.0, 0.0])
+
+    @tg.compile
+    def step(x):
+        before = total * 1.0
+        total.assign(total + x.sum())
+        last.assign(x)
+        return before, total * 10.0
+
+    want = 0.0
+    for k in (1.0, 2.0, 3.0):
+        before, after = step(tg.tensor([k, k]))
+        assert before.item() == want
+        want += 2 * k
+        assert (after.item(), total.item(), last.numpy().tolist()) == (10 * want, want, [k, k])
+
+
+def test_what_was_read_between_steps_stays():
+    training = Training()
+    kept = []
+    for i in range(4):
+        state = training.model.state()
+        twin = copy.deepcopy(training.model)
+        kept.append((state, twin, training.weights(), training.model[0].weight.detach()))
+        training.step(*batch(seed=i))
+    for state, twin, weights, first in kept:
+        assert_same({k: x.numpy() for k, x in state.items()}, weights, 0)
+        assert_same({k: x.numpy() for k, x in twin.state().items()}, weights, 0)
+        np.testing.assert_array_equal(first.numpy(), weights["0.weight"])
+    assert (kept[0][2]["0.weight"] != kept[1][2]["0.weight"]).any()
+    with pytest.raises(TypeError, match="is not pickled"):
+        pickle.dumps(training.model[0].weight)
+
+
+def test_state_that_is_loaded_between_steps():
+    def script(training):
+        found, kept = [], []
+        for i in range(8):
+            found.append(training.step(*batch(seed=i)).item())
+            if i == 2:
+                memory = training.optimizer.state()
+                kept = [training.weights(), memory]
+            if i == 5:
+                training.model.load_state(kept[0])
+                training.optimizer.load_state(kept[1])
+        return found
+
+    both(script, p=0.0)
+
+
+def test_a_copy_and_what_was_detached_before_are_tensors_of_their_own():
+    """They begin with the parameter's very array."""
+
+    def script(training):
+        start = training.model[0].weight.detach()
+        mean = copy.deepcopy(training.model)
+
+        def step(x, y):
+            away = training.model[0].weight - start
+            loss = tg.ops.cross_entropy(training.model(x), y) + (away * away).sum() * 3.0
+            training.optimizer.zero_grad()
+            loss.backward()
+            training.optimizer.step()
+            for slow, p in zip(mean.parameters(), training.model.parameters(), strict=True):
+                slow.assign(slow.detach() * 0.9 + p.detach() * 0.1)
+            return loss
+
+        step = step if training.step == training._step else tg.compile(step)
+        found = [step(*batch(seed=i)).item() for i in range(5)]
+        return found + [float(p.numpy().sum()) for p in mean.parameters()]
+
+    both(script, p=0.0)
+
+
+def test_two_steps_share_parameters_and_take_turns():
+    def script(training):
+        found = []
+        for i in range(5):
+            training.model.train()
+            found.append(training.step(*batch(seed=i)).item())
+            training.model.eval()
+            found += training.infer(batch(3)[0]).numpy().ravel().tolist()
+        return found
+
+    both(script)
+
+
+def test_memory_does_not_grow():
+    training = Training()
+    x, y = batch(600)  # one array kept in every step would be a megabyte
+
+    def steps(n):
+        for _ in range(n):
+            training.step(x, y).item()
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = steps(10)
+    tracemalloc.start()
+    try:
+        steps(10)
+        taken = tracemalloc.get_traced_memory()[0]
+        after = steps(100)
+        assert tracemalloc.get_traced_memory()[0] - taken < 200_000
+    finally:
+        tracemalloc.stop()
+    assert after - before < 50
