@@ -13,12 +13,11 @@ from tensorgraph.backend import Backend
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_numba.plan.chains import Groups, space
 from tensorgraph_numba.plan.lower import LOWERINGS
-from tensorgraph_numba.plan.memory import Interval, Loan, aligned, laid, loan, packed
-from tensorgraph_numba.plan.orders import empty, orders
+from tensorgraph_numba.plan.orders import orders
+from tensorgraph_numba.plan.placement import Phase, Placement
 from tensorgraph_numba.plan.prepare import phantom
 from tensorgraph_numba.plan.tasks import Chain, Host, Kernel, Task
 
-CACHE = 640 * 1024  # bytes of the second-level cache that one piece of the batch may take
 VIEWS = ("reshape", "permute_dims", "broadcast_to")
 
 
@@ -46,11 +45,6 @@ class View(NamedTuple):
         return np.reshape(array, shape, copy=False)
 
 
-class Phase(NamedTuple):
-    pieces: bool
-    tasks: list[Task]
-
-
 class Planner:
     """Decides what is computed when and where. ``refused`` are values that no kernel here makes,
     ``alone`` those that are made on their own."""
@@ -76,12 +70,10 @@ class Planner:
         self.refused = refused
         self.alone = alone
         self.phases = self._phases()
-        self.loans = self._loans()
-        self.arrays: dict[Value, Any] = {}  # whole values
-        self.shares: dict[Value, list[Any]] = {}  # sums: what each thread has added up
-        self.local: dict[Value, tuple[int, int]] = {}  # phase and offset in a thread's memory
-        self.chunks: dict[int, int] = {}  # phase → samples of a piece
-        self._place()
+        placed = Placement(program, self.phases, batch, threads, self.order, self.root)
+        self.loans, self.arrays, self.shares = placed.loans, placed.arrays, placed.shares
+        self.local, self.chunks, self.copies = placed.local, placed.chunks, placed.copies
+        self.local_size = placed.local_size
 
     def root(self, value: Value) -> Value:
         while value in self.views:
@@ -167,195 +159,6 @@ class Planner:
         if lowering is None:
             return Host(group)
         return Kernel(call, lowering.make, shared=lowering.shared)
-
-    def _loans(self) -> dict[Value, Loan]:
-        """Every tensor that the program reads or writes, lent to this plan."""
-        return {
-            value: loan(tensor, self.order.get(value))
-            for value, tensor in self.program.state.items()
-        }
-
-    # memory
-
-    def _place(self) -> None:
-        program = self.program
-        for x in (*program.arguments, *program.added.values()):
-            self.arrays[x] = empty(x.spec.shape, self.order.get(x), x.spec.dtype)
-        for _, values in program.hosts:
-            for x in values:
-                self.arrays[x] = np.empty(x.spec.shape, x.spec.dtype)
-        for x, tensor in program.constants.items():
-            array = empty(x.spec.shape, self.order.get(x), x.spec.dtype)
-            array[...] = tensor.data
-            self.arrays[x] = array
-        for x, held in self.loans.items():
-            self.arrays[x] = held.array
-        first, last = self._lifetimes()
-        self._written_in_place(first, last)
-        whole = []
-        for i, phase in enumerate(self.phases):
-            inner = []
-            for task in phase.tasks:
-                for x in task.outputs:
-                    if x in self.arrays:
-                        continue
-                    if phase.pieces and x in self.batch.sums:
-                        self._share(x)
-                        if self.threads == 1:
-                            self.arrays[x] = self.shares[x][0]
-                            continue
-                    elif (
-                        phase.pieces
-                        and x in self.batch.axes
-                        and last.get(x, i) == i
-                        and x not in self.results
-                    ):
-                        inner.append(x)
-                        continue
-                    size = x.spec.size * np.dtype(x.spec.dtype).itemsize
-                    whole.append(
-                        Interval(
-                            x,
-                            size,
-                            i,
-                            last.get(x, i) if x not in self.results else len(self.phases),
-                        )
-                    )
-            if phase.pieces:
-                self._place_local(i, phase, set(inner))
-        memory = aligned(packed(whole), np.uint8)
-        for item in whole:
-            x = item.value
-            self.arrays[x] = laid(
-                memory, item.offset, x.spec.shape, self.order.get(x), x.spec.dtype
-            )
-
-    def _share(self, x: Value) -> None:
-        """Memory for each thread's part of a sum."""
-        self.shares[x] = [
-            empty(x.spec.shape, self.order.get(x), x.spec.dtype) for _ in range(self.threads)
-        ]
-
-    def _lifetimes(self) -> tuple[dict[Value, int], dict[Value, int]]:
-        """The phases in which the memory of a value is first written and last read."""
-        first: dict[Value, int] = {}
-        last: dict[Value, int] = {}
-        for i, phase in enumerate(self.phases):
-            for task in phase.tasks:
-                for x in task.outputs:
-                    first[x] = i
-                    if phase.pieces and x in self.batch.sums:
-                        last[x] = i + 1  # it is added up after the phase
-                for x in task.inputs:
-                    last[self.root(x)] = i
-        return first, last
-
-    def _written_in_place(self, first: dict[Value, int], last: dict[Value, int]) -> None:
-        """New values of tensors go straight into their memory, where nobody reads the old ones
-        later. The others are copied there in the end."""
-        olds = {tensor: value for value, tensor in self.program.state.items()}
-        position: dict[Task, int] = {}
-        maker: dict[Value, Task] = {}
-        latest: dict[Value, int] = {}  # root → position of the last task that reads it
-        for i, task in enumerate(t for phase in self.phases for t in phase.tasks):
-            position[task] = i
-            for x in task.outputs:
-                maker[x] = task
-            for x in task.inputs:
-                latest[self.root(x)] = i
-        for x in self.results:
-            if self.root(x) in self.program.state:
-                latest[self.root(x)] = len(position)  # read when all tasks have run
-        taken: set[Value] = set()
-        self.copies: list[tuple[Value, Loan]] = []
-        for tensor, value in self.program.assigned.items():
-            old = olds.get(tensor)
-            held = self.loans[old] if old is not None else loan(tensor, self.order.get(value))
-            source = maker.get(value)
-            fits = (
-                isinstance(source, Chain)
-                and value not in taken
-                and value not in self.batch.axes
-                and value not in self.program.outputs
-                and self.order.get(value) == held.order
-                and (old is None or latest.get(old, -1) <= position[source])
-                and (old not in source.inputs or source.in_place(old))
-                and value not in {c.out for c in source.sums}
-            )
-            if fits:
-                taken.add(value)
-                self.arrays[value] = held.array
-            else:
-                self.copies.append((value, held))
-            if old is None:
-                self.loans[value] = held
-
-    def _place_local(self, number: int, phase: Phase, inner: set[Value]) -> None:
-        """Memory for what only one piece of the batch needs, and how large a piece is."""
-        last: dict[Value, int] = {}
-        for i, task in enumerate(phase.tasks):
-            for x in (*task.outputs, *task.inputs):
-                last[self.root(x)] = i
-        takes: dict[Value, Value] = {}  # an output that takes the memory of an input
-
-        def intervals(samples: int) -> list[Interval]:
-            found: dict[Value, Interval] = {}
-            for i, task in enumerate(phase.tasks):
-                for x in task.outputs:
-                    if x not in inner:
-                        continue
-                    over = next(
-                        (
-                            y
-                            for y in task.inputs
-                            if y in found
-                            and last[y] == i
-                            and task.in_place(y)
-                            and y.spec == x.spec
-                            and self.order.get(y) == self.order.get(x)
-                            and y not in takes.values()
-                        ),
-                        None,
-                    )
-                    if over is not None and takes.get(x, over) is over:
-                        takes[x] = over
-                        found[x] = found[over]
-                        found[x].last = max(found[x].last, last[x])
-                        continue
-                    size = x.spec.size // self.batch.size * samples
-                    found[x] = Interval(x, size * np.dtype(x.spec.dtype).itemsize, i, last[x])
-            return [*{id(item): item for item in found.values()}.values()]
-
-        def touched(task: Task) -> int:
-            values = {self.root(x) for x in (*task.inputs, *task.outputs)}
-            sizes = [
-                x.spec.size * np.dtype(x.spec.dtype).itemsize
-                for x in values
-                if x in self.batch.axes
-            ]
-            return sum(sizes) // self.batch.size
-
-        bytes_of_sample = max([packed(intervals(1)), *map(touched, phase.tasks)])
-        own = -(-self.batch.size // self.threads)
-        pieces = -(-own // max(1, CACHE // max(1, bytes_of_sample)))
-        takes.clear()
-        self.chunks[number] = -(-own // pieces)
-        items = intervals(self.chunks[number])
-        packed(items)
-        offsets = {item.value: item.offset for item in items}
-        for x in inner:
-            origin = x
-            while origin in takes:
-                origin = takes[origin]
-            self.local[x] = (number, offsets[origin])
-
-    def local_size(self) -> int:
-        """Bytes that a thread needs for pieces."""
-        ends = [0]
-        for x, (number, offset) in self.local.items():
-            size = x.spec.size // self.batch.size * self.chunks[number]
-            ends.append(offset + size * np.dtype(x.spec.dtype).itemsize)
-        return max(ends)
 
     def kernel_of(self, call: Call) -> tuple[Any, dict[str, Any]]:
         """The backend's own kernel for a call on whole values."""
