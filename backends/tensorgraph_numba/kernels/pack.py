@@ -17,7 +17,7 @@ from tensorgraph_numba.native import _pointer, inner, kernel
 from tensorgraph_numba.vector import unit
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _lanes(context: Any, like: Any) -> Any:
     """How many numbers a register holds: a constant of the code."""
     count = unit().lanes(like.name)
@@ -28,7 +28,7 @@ def _lanes(context: Any, like: Any) -> Any:
     return types.int64(like), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _transpose_block(context: Any, source: Any, row: Any, to: Any, to_row: Any, add: Any) -> Any:
     """Transpose a square of as many rows as a register has lanes. Interleaving line i with line
     i + n/2, for all i, turns the square by one bit of its indices: log2(n) times transpose it."""
@@ -74,7 +74,7 @@ def _offset(address: int, elements: int, like: Any) -> Any:
     return _pointer(address + elements * _size(like), like)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _size(context: Any, like: Any) -> Any:
     """Bytes of a number."""
     size = like.bitwidth // 8

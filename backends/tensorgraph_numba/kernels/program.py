@@ -55,7 +55,7 @@ class Strides(NamedTuple):
     b: tuple[int, int, int] = (0, 0, 0)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def _tile_of_words(
     context: Any, rows: Any, vectors: Any, lanes: Any, masked: Any, lanewise: Any, summed: Any,
     taps: Any, shift: Any, a: Any, like: Any,

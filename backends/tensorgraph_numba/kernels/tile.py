@@ -33,7 +33,7 @@ def _bytes_of(context: Any, builder: Any, kind: Any, value: Any) -> Any:
     return builder.bitcast(value, BYTES)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def tile(
     context: Any, rows: Any, vectors: Any,
     a: Any, a_at: Any, a_row: Any, a0: Any, a1: Any, a2: Any,

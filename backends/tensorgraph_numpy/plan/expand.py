@@ -39,7 +39,7 @@ class Expansion:
         """What each label counts in a mean; the loss and its gradient ask for the same."""
         key = (labels, dtype, ignored)
         if key not in self._shares:
-            params = {"ignore_index": ignored, "dtype": dtype}
+            params: dict[str, Any] = {"ignore_index": ignored, "dtype": dtype}
             self._shares[key] = self.call(label_share, labels, **params)
         return self._shares[key]
 
