@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from nine_taps import forward, input_gradient, weight_gradient
 from numba_memory import Memory
 
 pytest.importorskip("numba")
@@ -44,40 +45,6 @@ LAYERS = [
 ]
 
 
-def taps(layer):
-    """Which slices of the padded input each weight meets."""
-    height, width = layer.out
-    for i in range(3):
-        for j in range(3):
-            yield i, j, (..., slice(i, i + height), slice(j, j + width))
-
-
-def padded(x, layer):
-    return np.pad(x, ((0, 0), (0, 0), *layer.padding))
-
-
-def forward(layer, x, w):
-    x = padded(x, layer)
-    return sum(np.einsum("nchw,kc->nkhw", x[s], w[..., i, j]) for i, j, s in taps(layer))
-
-
-def input_gradient(layer, g, w):
-    out = np.zeros((len(g), layer.channels, layer.height, layer.width))
-    whole = padded(out, layer)
-    for i, j, s in taps(layer):
-        whole[s] += np.einsum("nkhw,kc->nchw", g, w[..., i, j])
-    (top, _), (left, _) = layer.padding
-    return whole[:, :, top : top + layer.height, left : left + layer.width]
-
-
-def weight_gradient(layer, x, g):
-    out = np.zeros((layer.filters, layer.channels, 3, 3))
-    x = padded(x, layer)
-    for i, j, s in taps(layer):
-        out[..., i, j] = np.einsum("nchw,nkhw->kc", x[s], g)
-    return out
-
-
 class Problem:
     """A layer's arrays between guards, and what a kind of computation should give."""
 
@@ -109,21 +76,23 @@ class Problem:
 
     def calls(self, plan, phase, shared, first=0, last=None, **options):
         """One phase for the samples ``first`` to ``last``, divided as it wants."""
-        method, splits = ((plan.first, plan.second)[phase], plan.splits[phase])
+        method = (plan.first, plan.second)[phase]
         last = self.layer.samples if last is None else last
+        ends = [first + (last - first) * t // plan.threads for t in range(plan.threads + 1)]
         out = []
-        for thread in range(plan.threads):
-            begin, end, start = first, last, 0
-            if splits == "batch":
-                count = last - first
-                begin = first + count * thread // plan.threads
-                end = first + count * (thread + 1) // plan.threads
-                start = begin - first
+        for t in range(plan.threads):
+            some = slice(*ends[t : t + 2] if plan.splits[phase] == "batch" else (first, last))
             out += method(
-                self.x[begin:end], self.w, self.y[begin:end], shared,
-                start=start, thread=thread, scratch=self.memory.scratch, **options,
+                self.x[some], self.w, self.y[some], shared,
+                start=some.start - first, thread=t, scratch=self.memory.scratch, **options,
             )  # fmt: skip
         return out
+
+    def run(self, plan):
+        """Both phases for the whole batch."""
+        shared = self.shared(plan)
+        for phase in (0, 1):
+            run(self.calls(plan, phase, shared))
 
     def check(self, plan):
         self.memory.check()
@@ -141,9 +110,7 @@ def test_values(kind, layer, dtype, outputs, by_channels):
     for threads in {1, min(2, layer.samples)}:
         problem = Problem(kind, layer, gap=3 * threads)
         plan = MAKERS[kind](layer, threads, outputs=outputs, by_channels=by_channels)
-        shared = problem.shared(plan)
-        for phase in (0, 1):
-            run(problem.calls(plan, phase, shared))
+        problem.run(plan)
         problem.check(plan)
 
 
@@ -154,9 +121,7 @@ def test_errors_of_a_wide_layer(kind, outputs):
     layer = Layer(8, 512, 256, 7, 7)
     problem = Problem(kind, layer)
     plan = MAKERS[kind](layer, outputs=outputs)
-    shared = problem.shared(plan)
-    for phase in (0, 1):
-        run(problem.calls(plan, phase, shared))
+    problem.run(plan)
     problem.check(plan)
 
 
@@ -204,9 +169,7 @@ def test_infinities_stay_where_they_are():
     problem = Problem("forward", layer)
     problem.x[0, 1, 5, 5] = np.nan
     plan = winograd.convolution(layer, outputs=4)
-    shared = problem.shared(plan)
-    for phase in (0, 1):
-        run(problem.calls(plan, phase, shared))
+    problem.run(plan)
     assert np.isnan(problem.y[0, :, 4:7, 4:7]).all()
     assert np.isfinite(problem.y[0, :, :, 8:]).all()
     assert np.isfinite(problem.y[1]).all()
@@ -244,12 +207,13 @@ def test_where_it_pays():
 def test_who_is_refused():
     layer = Layer(2, 4, 5, 8, 8)
     assert winograd.why_not(layer) is None
-    for wrong, words in {
-        layer._replace(dtype="float16"): "the dtype is float16",
-        layer._replace(padding=((3, 0), (0, 0))): "padding ((3, 0), (0, 0)) is not within 0 to 2",
-        layer._replace(height=2, padding=P0): "has no output",
-        layer._replace(channels=0): "has no output",
-    }.items():
+    for change, words in (
+        ({"dtype": "float16"}, "the dtype is float16"),
+        ({"padding": ((3, 0), (0, 0))}, "padding ((3, 0), (0, 0)) is not within 0 to 2"),
+        ({"height": 2, "padding": P0}, "has no output"),
+        ({"channels": 0}, "has no output"),
+    ):
+        wrong = layer._replace(**change)
         assert words in winograd.why_not(wrong)
         with pytest.raises(ValueError, match="winograd"):
             winograd.convolution(wrong)

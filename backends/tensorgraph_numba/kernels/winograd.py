@@ -33,31 +33,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .. import vector
-from ..native import Call
-from . import winograd_kernels as kernels
-from .winograd_layer import KEPT, Layer, Winograd, pays, tile_size, why_not
-from .winograd_layout import DEPTH, Pair, Scratch, call, check_weights, panel, panels, up
-from .winograd_stages import ROWS
+from tensorgraph_numba import vector
+from tensorgraph_numba.kernels import winograd_kernels as kernels
+from tensorgraph_numba.kernels.winograd_layer import KEPT, Layer, Winograd, pays, tile_size, why_not
+from tensorgraph_numba.kernels.winograd_layout import (
+    DEPTH,
+    Scratch,
+    balanced,
+    call,
+    check_weights,
+    panel,
+    panels,
+    share_of,
+)
+from tensorgraph_numba.native import Call
 
-BLOCK = 32  # tiles transformed at a time, by tiles
-LARGEST_BLOCK = 128  # and by channels
-
-
-def _balanced(total: int, most: int) -> int:
-    """Tiles of a block, no more than ``most``, such that all blocks are of about the same size."""
-    return up(-(-total // -(-total // most)), ROWS)
-
-
-def _block(layer: Layer, total: int) -> int:
-    """Tiles of a block, by tiles: more where there are many weights, which are read for each. From
-    16 to 96 tiles times differ by less than a tenth where caches are large."""
-    most = layer.channels * layer.filters // (layer.channels + layer.filters)
-    return _balanced(total, min(max(most, BLOCK), 2 * BLOCK))
-
-
-def _share(count: int, thread: int, threads: int) -> Pair:
-    return count * thread // threads, count * (thread + 1) // threads
+LARGEST_BLOCK = 128  # tiles whose products are kept at a time, by channels
 
 
 __all__ = [
@@ -107,7 +98,7 @@ class Convolution(Winograd):
             return [self.spread_input(x, v[:, :, self.rows_of(x, start)], scratch)]
         self._check_weights(w)
         blocks = -(-layer.channels // vector.unit().lanes(layer.dtype))
-        share = _share(panels(layer.filters, layer.dtype) * blocks, thread, self.threads)
+        share = share_of(panels(layer.filters, layer.dtype) * blocks, thread, self.threads)
         u = self.planes(shared, layer.channels, layer.filters, panel(layer.dtype))
         return [
             call(
@@ -129,7 +120,7 @@ class Convolution(Winograd):
         given, out = self.input_words(x), self.output_words(y)
         self.check_pair(x, y)
         total = self.total(len(y))
-        block = _block(layer, total)
+        block = self.block(total)
         return [
             call(
                 kernels.by_tiles, layer.dtype, self.side, scratch,
@@ -149,8 +140,8 @@ class Convolution(Winograd):
         if len(y) != layer.samples:
             raise ValueError(f"winograd: y has {len(y)} samples, planned are {layer.samples}")
         total = self.total(layer.samples)
-        block = _balanced(total, LARGEST_BLOCK)
-        share = _share(panels(layer.filters, layer.dtype), thread, self.threads)
+        block = balanced(total, LARGEST_BLOCK)
+        share = share_of(panels(layer.filters, layer.dtype), thread, self.threads)
         return [
             call(
                 kernels.by_channels, layer.dtype, self.side, scratch,
@@ -220,7 +211,7 @@ class WeightGradient(Winograd):
                 ),
             ]  # fmt: skip
         total = self.total(len(x))
-        block = _block(layer, total)
+        block = self.block(total)
         return [
             call(
                 kernels.gradient_by_tiles, layer.dtype, self.side, scratch,
@@ -241,15 +232,15 @@ class WeightGradient(Winograd):
         check_weights("w", w, (layer.filters, layer.channels, 3, 3), layer.dtype)
         if self.by_channels:
             v, d = self._kept(shared)
-            share = _share(panels(layer.filters, layer.dtype), thread, self.threads)
+            share = share_of(panels(layer.filters, layer.dtype), thread, self.threads)
             return [
                 call(
                     kernels.gradient_by_channels, layer.dtype, self.side, scratch,
-                    v.shape[2], _balanced(v.shape[2], LARGEST_BLOCK), accumulate, *share,
+                    v.shape[2], balanced(v.shape[2], LARGEST_BLOCK), accumulate, *share,
                     w=w, v=v, d=d, u=self.take(scratch, DEPTH, panel(layer.dtype)),
                 )
             ]  # fmt: skip
-        begin, end = _share(layer.channels, thread, self.threads)
+        begin, end = share_of(layer.channels, thread, self.threads)
         return [
             call(
                 kernels.unweigh, layer.dtype, self.side, scratch,

@@ -7,8 +7,7 @@ from typing import Any
 
 from numba import int64
 
-from ..native import kernel
-from .winograd_stages import (
+from tensorgraph_numba.kernels.winograd_stages import (
     NUMBERS,
     D,
     U,
@@ -24,7 +23,8 @@ from .winograd_stages import (
     spread_input,
     transform_weights,
 )
-from .winograd_transforms import lanes
+from tensorgraph_numba.kernels.winograd_transforms import lanes
+from tensorgraph_numba.native import kernel
 
 
 @kernel

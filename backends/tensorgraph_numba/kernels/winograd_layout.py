@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..native import Call, bind
-from ..vector import unit
-from .winograd_stages import POINTS, ROWS, TAPS, VECTORS
+from tensorgraph_numba.kernels.winograd_stages import POINTS, ROWS, TAPS, VECTORS
+from tensorgraph_numba.native import Call, bind
+from tensorgraph_numba.vector import unit
 
 Scratch = Callable[[int], Any]
 Pair = tuple[int, int]
@@ -27,6 +27,16 @@ NO_IMAGE = (NOTHING, *(0,) * 10, NOTHING)
 def up(count: int, multiple: int) -> int:
     """The next multiple."""
     return -(-count // multiple) * multiple
+
+
+def balanced(total: int, most: int) -> int:
+    """Tiles of a block, no more than ``most``, such that all blocks are of about the same size."""
+    return up(-(-total // -(-total // most)), ROWS)
+
+
+def share_of(count: int, thread: int, threads: int) -> Pair:
+    """Where a thread's part of so many begins and ends."""
+    return count * thread // threads, count * (thread + 1) // threads
 
 
 def panel(dtype: Any) -> int:

@@ -22,9 +22,8 @@ from typing import Any
 
 from numba import int64, uint64
 
-from ..native import inner
-from . import tile as tiles
-from .winograd_transforms import (
+from tensorgraph_numba.kernels import tile as tiles
+from tensorgraph_numba.kernels.winograd_transforms import (
     input_2,
     input_4,
     itemsize,
@@ -40,6 +39,7 @@ from .winograd_transforms import (
     weight_gradient_2,
     weight_gradient_4,
 )
+from tensorgraph_numba.native import inner
 
 tile: Any = tiles.tile  # for type checkers it has one argument more, the context
 ROWS, VECTORS = 4, 2  # of a tile of products: 95 % of the peak with AVX-512 and with AVX2

@@ -14,8 +14,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..vector import unit
-from . import winograd_formulas as formulas
+from tensorgraph_numba.kernels import winograd_formulas as formulas
+from tensorgraph_numba.vector import unit
 
 I32, I64 = ir.IntType(32), ir.IntType(64)
 
