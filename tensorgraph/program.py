@@ -161,27 +161,18 @@ class Limits(NamedTuple):
     memory: float
 
 
-class Timing(NamedTuple):
-    """The time that a run spends in a task: seconds of all threads, divided by their number; and
-    how often it calls which kernels."""
-
-    seconds: float
-    kernels: Mapping[str, int]
-
-
 class Timings(NamedTuple):
-    """Where the time of a run goes, in seconds: on average over the runs that took neither very
-    long nor very short.
+    """Where the time of some runs went.
 
-    tasks  one for each task of the outline
-    other  what else takes time → seconds
-    run    the whole run
+    runs     the seconds that each took
+    spent    in each: number of a task of the outline, or what else takes time → seconds of all
+             threads, divided by how many share the stage
+    kernels  number of a task → kernels → how often a run calls them
     """
 
-    tasks: Sequence[Timing]
-    other: Mapping[str, float]
-    run: float
-    limits: Limits
+    runs: Sequence[float]
+    spent: Sequence[Mapping[int | str, float]]
+    kernels: Mapping[int, Mapping[str, int]]
 
 
 @runtime_checkable
@@ -191,8 +182,10 @@ class Inspected(Runner, Protocol):
     def outline(self) -> Outline: ...
 
     def timings(self, replay: Callable[[], object], times: int) -> Timings:
-        """Call ``replay``, which calls ``run``, so many times, and take the time of every task.
-        The tensors that the program assigns are left as they were before."""
+        """Call ``replay``, which calls ``run``, so many times, and once before to warm up, and take
+        the time of every task. The tensors that the program assigns are left as they were."""
+
+    def limits(self, dtype: str) -> Limits: ...
 
 
 def compile(step: Step) -> Step:

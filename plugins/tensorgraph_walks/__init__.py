@@ -1,4 +1,4 @@
-"""Walks over models and steps: recording, compiling, summaries."""
+"""Walks over models, steps and plans: summaries, recording, compiling, drawing, profiles."""
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
@@ -7,5 +7,7 @@ from tensorgraph.hookspecs import Register
 @hookimpl
 def register_walks(register: Register) -> None:
     register("compile", "tensorgraph_walks.compiled:Compiled")
+    register("draw", "tensorgraph_walks.draw:draw")
+    register("profile", "tensorgraph_walks.profile:profile")
     register("record", "tensorgraph_walks.record:record")
     register("summary", "tensorgraph_walks.summary:summarize")

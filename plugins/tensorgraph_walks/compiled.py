@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from tensorgraph import config
 from tensorgraph.backend import ABSTRACT, Backend
 from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import RecordingError
-from tensorgraph.program import Program, Runner
+from tensorgraph.program import Inspected, Outline, Program, Runner
 from tensorgraph.tensor import Node, Tensor
 from tensorgraph_walks.guards import Guard, after, before, is_plain
-from tensorgraph_walks.interpret import Interpreter
+from tensorgraph_walks.interpret import Interpreter, as_recorded
+from tensorgraph_walks.listing import listing
 from tensorgraph_walks.record import Recording, tensors_in
 from tensorgraph_walks.simplify import simplified
 
@@ -71,8 +73,25 @@ class Plan:
             leaf.grad = g
         return _rebuilt(self.tree, iter(made))
 
+    def outline(self) -> Outline:
+        """What runs: tasks in stages."""
+        known = isinstance(self.runner, Inspected)
+        return self.runner.outline() if known else as_recorded(self.program)
+
     def __str__(self) -> str:
-        return str(self.runner)
+        return listing(self.outline())
+
+    def draw(self, path: str | Path | None = None) -> str:
+        """The plan as a picture, SVG; written to a file where a path is given."""
+        svg: str = PLUGINS.walk("draw", self)
+        if path is not None:
+            Path(path).write_text(svg, "utf-8")
+        return svg
+
+    def profile(self, steps: int = 20) -> Any:
+        """Where the time of a step goes: a table to print, with ``rows``. Runs the plan so many
+        times on what it ran on last, and leaves every tensor, gradient and random key as it was."""
+        return PLUGINS.walk("profile", self, steps=steps)
 
 
 class Compiled:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tensorgraph import config, execute
 from tensorgraph.backend import Backend
-from tensorgraph.program import Program, Value
+from tensorgraph.program import Limits, Outline, Program, Stage, Task, Timings, Value
+from tensorgraph_walks.limits import limits
 
 
 class Interpreter:
@@ -18,6 +20,7 @@ class Interpreter:
 
     def __init__(self, program: Program, backend: Backend) -> None:
         self.program = program
+        self.backend = backend
         self._steps: list[tuple[Any, Any, list[Value], Value, list[Value]]] = []
         kept = set(program.results()) | set(program.constants)
         later: set[Value] = set(kept)
@@ -29,9 +32,6 @@ class Interpreter:
             self._steps.append((settled.kernel, settled.params, list(call.inputs), call.out, over))
         self._steps.reverse()
         self._constants = {value: x.data for value, x in program.constants.items()}
-
-    def __str__(self) -> str:
-        return str(self.program)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         """Run on these arrays; writes what is assigned, returns outputs and gradients."""
@@ -51,3 +51,58 @@ class Interpreter:
         for tensor, value in program.assigned.items():
             tensor.data = arrays[value]
         return [arrays[x] for x in (*program.outputs, *program.gradients.values())]
+
+    def outline(self) -> Outline:
+        """The calls, one after the other."""
+        return as_recorded(self.program)
+
+    def timings(self, replay: Callable[[], object], times: int) -> Timings:
+        """See ``tensorgraph.program.Inspected``."""
+        log: list[float] = []
+
+        def timed(kernel: Any) -> Any:
+            def work(*arrays: Any, **params: Any) -> Any:
+                start = time.perf_counter()
+                made = kernel(*arrays, **params)
+                self.backend.synchronize()
+                log.append(time.perf_counter() - start)
+                return made
+
+            return work
+
+        kept = [(x, x.data) for x in self.program.assigned]
+        steps = self._steps
+        names = [_name(kernel) for kernel, *_ in steps]
+        runs: list[float] = []
+        spent: list[dict[int | str, float]] = []
+        try:
+            self._steps = [(timed(kernel), *others) for kernel, *others in steps]
+            replay()
+            for _ in range(times):
+                log.clear()
+                start = time.perf_counter()
+                replay()
+                runs.append(time.perf_counter() - start)
+                spent.append(dict(enumerate(log)))
+        finally:
+            self._steps = steps
+            for x, data in kept:
+                x.data = data
+        return Timings(runs, spent, {i: {name: 1} for i, name in enumerate(names)})
+
+    def limits(self, dtype: str) -> Limits:
+        return limits(self.backend, dtype)
+
+
+def as_recorded(program: Program) -> Outline:
+    """A program that is run call by call."""
+    tasks = tuple(
+        Task(c.op.name, (c,), tuple(dict.fromkeys(c.inputs)), (c.out,)) for c in program.calls
+    )
+    return Outline(program, [Stage("whole values", tasks)])
+
+
+def _name(kernel: Any) -> str:
+    """What a kernel is called; the portable kernels of the ops are not."""
+    name = getattr(getattr(kernel, "func", kernel), "__name__", "")
+    return name if name.isidentifier() and name != "_" else "portable"

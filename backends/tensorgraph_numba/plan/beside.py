@@ -6,14 +6,15 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from tensorgraph_numpy.plan.runner import compile_program as compile_on_numpy
+
 from tensorgraph.backend import Backend
-from tensorgraph.program import Program, Runner
+from tensorgraph.program import Inspected, Limits, Outline, Program, Runner, Timings
 from tensorgraph_numba import warm
 from tensorgraph_numba.plan import runner
-from tensorgraph_numpy.plan.runner import compile_program as compile_on_numpy
 
 VARIABLE = "TENSORGRAPH_JIT"  # "wait": compile before the first step
 
@@ -21,9 +22,9 @@ VARIABLE = "TENSORGRAPH_JIT"  # "wait": compile before the first step
 class Beside:
     """Runs on NumPy until the kernels of a plan are in the cache, then on those."""
 
-    def __init__(self, plan: runner.Plan, meanwhile: Runner, missing: list[str]) -> None:
+    def __init__(self, plan: runner.Plan, meanwhile: Inspected, missing: list[str]) -> None:
         self.plan = plan
-        self.runner: Runner = meanwhile
+        self.runner = meanwhile
         self.started = time.monotonic()
         self.process = warm.start(missing)
         self.settled = False
@@ -46,8 +47,18 @@ class Beside:
             said = "kernels could not be compiled; 'tensorgraph warm-up' says why"
         print(f"tensorgraph: {said}", file=sys.stderr)
 
-    def __str__(self) -> str:
-        return str(self.runner)
+    def outline(self) -> Outline:
+        return self.runner.outline()
+
+    def timings(self, replay: Callable[[], object], times: int) -> Timings:
+        settled, self.settled = self.settled, True  # one runner for all of them
+        try:
+            return self.runner.timings(replay, times)
+        finally:
+            self.settled = settled
+
+    def limits(self, dtype: str) -> Limits:
+        return self.runner.limits(dtype)
 
 
 def compile_program(program: Program, backend: Backend) -> Runner | None:
@@ -57,8 +68,6 @@ def compile_program(program: Program, backend: Backend) -> Runner | None:
         return None
     missing = plan.missing()
     if missing and os.environ.get(VARIABLE) != "wait":
-        meanwhile: Runner | None = compile_on_numpy(program, backend)
-        if meanwhile is not None:
-            return Beside(plan, meanwhile, missing)
+        return Beside(plan, compile_on_numpy(program, backend), missing)
     plan.finish()
     return plan

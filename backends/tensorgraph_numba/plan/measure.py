@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import types
-from tensorgraph_numpy.plan.measure import average, limits
 from tensorgraph_numpy.threads import POOL
 
-from tensorgraph.program import Outline, Stage, Timing, Timings
+from tensorgraph.program import Outline, Stage, Timings
 from tensorgraph.program import Task as Part
 from tensorgraph_numba import native
 from tensorgraph_numba.plan import tasks
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 SUMS = "adding up the threads' sums"
 COPIES = "copying into tensors"
 WAITING = "waiting for other threads"
-OUTSIDE = "outside kernels: hand-off, Python"
 
 
 def outline(plan: Plan) -> Outline:
@@ -108,99 +106,82 @@ def drive_timed(table: Any, counter: int, threads: int, identity: int, times: An
 
 
 class Timed:
-    """A section of a plan, that takes its own time; called instead of it."""
+    """What Python does between tables, and how long it takes; called instead of it.
+
+    kernels  of every call: its task, or what else it is for; the name of its kernel
+    """
 
     def __init__(self, plan: Plan, section: Any, part: Callable[[], None]) -> None:
-        self.plan = plan
-        self.section = section
         self.part = part
-        self.seconds: list[Counter[Any]] = []  # of each run: of tasks and of names → seconds
+        task = plan.hosts.get(id(section))
+        self.kernels: list[tuple[tasks.Task | str, str]] = [(task or COPIES, "numpy")]
 
     def __call__(self) -> None:
-        start = time.perf_counter()
+        self.start = time.perf_counter()
         self.part()
-        self.seconds.append(self._spent(time.perf_counter() - start))
+        self.end = time.perf_counter()
 
-    def _spent(self, seconds: float) -> Counter[Any]:
-        owner = self.plan.hosts.get(id(self.section), COPIES)
-        return Counter({owner: seconds})
-
-    def kernels(self) -> Iterator[tuple[Any, str]]:
-        """Every call: the task or name that it belongs to, and the name of its kernel."""
-        yield self.plan.hosts.get(id(self.section), COPIES), "numpy"
+    def seconds(self) -> list[float]:
+        """How long the calls of the last run took, of all threads divided by their number."""
+        return [self.end - self.start]
 
 
 class TimedRows(Timed):
     """Rows of native calls for every thread."""
 
     def __init__(self, plan: Plan, section: Any, part: Callable[[], None]) -> None:
-        super().__init__(plan, section, part)
-        self.threads = len(section)
-        self.owners = [[self._owner(call) for call in rows] for rows in section]
-        tables = [native.table(rows) for rows in section]
-        self.times = [np.zeros((len(rows) + 1, 2), np.int64) for rows in section]
-        counter = plan.counter.ctypes.data
-        drives = [
-            functools.partial(drive_timed, table, counter, self.threads, MONOTONIC, times)
-            for table, times in zip(tables, self.times, strict=True)
+        self.kernels = [
+            (WAITING, "") if call is None else (_owner_of(call, plan), call.name)
+            for rows in section
+            for call in rows
         ]
-        self.part = drives[0] if self.threads == 1 else functools.partial(POOL.run, drives)
+        threads, counter = len(section), plan.counter.ctypes.data
+        self.times = [np.zeros((len(rows) + 1, 2), np.int64) for rows in section]
+        drives = [
+            functools.partial(drive_timed, native.table(rows), counter, threads, MONOTONIC, times)
+            for rows, times in zip(section, self.times, strict=True)
+        ]
+        self.part = drives[0] if threads == 1 else functools.partial(POOL.run, drives)
 
-    def _owner(self, call: native.Call | None) -> Any:
-        if call is None:
-            return WAITING
-        found = [x for bench in self.plan.benches if (x := bench.owners.get(id(call)))]
-        return found[0] if found else SUMS
+    def seconds(self) -> list[float]:
+        readings = [times @ [1_000_000_000, 1] for times in self.times]
+        share = 1e-9 / len(readings)
+        return [x * share for each in readings for x in np.diff(each).tolist()]
 
-    def _spent(self, seconds: float) -> Counter[Any]:
-        spent: Counter[Any] = Counter()
-        for owners, times in zip(self.owners, self.times, strict=True):
-            taken = np.diff(times @ [1_000_000_000, 1]) * (1e-9 / self.threads)
-            for owner, each in zip(owners, taken.tolist(), strict=True):
-                spent[owner] += each
-        return spent
 
-    def kernels(self) -> Iterator[tuple[Any, str]]:
-        for owners, rows in zip(self.owners, self.section, strict=True):
-            for owner, call in zip(owners, rows, strict=True):
-                if call is not None:
-                    yield owner, call.name
+def _owner_of(call: native.Call, plan: Plan) -> tasks.Task | str:
+    found = [bench.owners[id(call)] for bench in plan.benches if id(call) in bench.owners]
+    return found[0] if found else SUMS
 
 
 def timings(plan: Plan, replay: Callable[[], object], times: int) -> Timings:
     """See ``tensorgraph.program.Inspected``."""
+    number: dict[tasks.Task | str, int | str] = {what: what for what in (SUMS, COPIES, WAITING)}
+    number |= {
+        task: i for i, task in enumerate(t for phase in plan.planner.phases for t in phase.tasks)
+    }
     timed = [
         (Timed if callable(section) else TimedRows)(plan, section, part)
         for section, part in zip(plan.sections, plan.parts, strict=True)
     ]
-    runs = []
+    kernels: dict[int, Counter[str]] = {}
+    for task, name in (each for part in timed for each in part.kernels):
+        if isinstance(i := number[task], int):
+            kernels.setdefault(i, Counter())[name] += 1
+    runs: list[float] = []
+    spent: list[dict[int | str, float]] = []
     with _as_before(plan), _in_place_of(plan, timed):
-        replay()  # compiles what takes the time, and warms up the caches
-        for part in timed:
-            part.seconds.clear()
+        replay()
         for _ in range(times):
             start = time.perf_counter()
             replay()
             runs.append(time.perf_counter() - start)
-    spent = [sum((part.seconds[i] for part in timed), Counter()) for i in range(times)]
-    run, seconds = average(runs, spent)
-    kernels: dict[Any, Counter[str]] = {}
-    for part in timed:
-        for owner, name in part.kernels():
-            kernels.setdefault(owner, Counter())[name] += 1
-    all_tasks = [task for phase in plan.planner.phases for task in phase.tasks]
-    found = [Timing(seconds.get(t, 0.0), kernels.get(t, {})) for t in all_tasks]
-    other = {what: seconds[what] for what in (SUMS, COPIES, WAITING) if what in seconds}
-    other[OUTSIDE] = run - sum(seconds.values())
-    return Timings(found, other, run, limits(plan.planner.threads, _dtype(plan)))
-
-
-def _dtype(plan: Plan) -> str:
-    """The dtype of most numbers."""
-    sizes: Counter[str] = Counter()
-    for call in plan.planner.program.calls:
-        sizes[call.out.spec.dtype] += call.out.spec.size
-    return max(("float32", "float64"), key=lambda dtype: sizes[dtype])
+            spent.append({})
+            for part in timed:
+                for (task, _), seconds in zip(part.kernels, part.seconds(), strict=True):
+                    i = number[task]
+                    spent[-1][i] = spent[-1].get(i, 0.0) + seconds
+    return Timings(runs, spent, kernels)
 
 
 @contextmanager

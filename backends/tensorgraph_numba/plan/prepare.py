@@ -93,6 +93,20 @@ def _matmul(call: Call, axes: Axes) -> Split | None:
     return split._replace(whole=max(weights, default=0) >= LARGE)
 
 
+def _direct(plan: Any) -> int:
+    """The operations of a direct convolution between the images of a plan."""
+    layer = plan.layer
+    pixels = layer.samples * layer.out[0] * layer.out[1]
+    return int(2 * pixels * layer.channels * layer.filters * 9)
+
+
+conv_panels.flops(lambda out, w, **_: 0)
+winograd_weights.flops(lambda out, w, *, plan: 0)
+winograd_pieces.flops(lambda out, x, weights, *, plan: _direct(plan))
+winograd_tiles.flops(lambda out, x, *, plan: 0)
+winograd_channels.flops(lambda out, tiles, w, *, plan: _direct(plan))
+winograd_sums.flops(lambda out, x, y, *, plan: 0 if plan.by_channels else _direct(plan))
+winograd_gradient.flops(lambda out, sums, *, plan: _direct(plan) if plan.by_channels else 0)
 SPLITS: dict[str, Rule] = {
     "matmul": _matmul,
     "winograd_pieces": lambda call, axes: Split(0) if axes.get(call.inputs[0]) == 0 else None,

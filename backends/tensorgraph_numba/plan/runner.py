@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from tensorgraph_numpy.plan.expand import expanded
+from tensorgraph_numpy.plan.measure import limits
 from tensorgraph_numpy.plan.split import Batch
 from tensorgraph_numpy.threads import POOL
 
 from tensorgraph.backend import Backend
-from tensorgraph.program import Outline, Program, Timings, Value
+from tensorgraph.program import Limits, Outline, Program, Timings, Value
 from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
 from tensorgraph_numba.plan import measure
@@ -297,6 +298,9 @@ class Plan:
 
     def timings(self, replay: Callable[[], object], times: int) -> Timings:
         return measure.timings(self, replay, times)
+
+    def limits(self, dtype: str) -> Limits:
+        return limits(self.planner.threads, dtype)
 
 
 def _flat(array: Any, order: Any) -> Any:
