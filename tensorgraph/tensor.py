@@ -74,8 +74,9 @@ def _binary(op: Any) -> tuple[Callable[[Tensor, Any], Tensor], Callable[[Tensor,
     return lambda x, y: op(x, y), lambda y, x: op(x, y)
 
 
-def _matmul(x: Any, y: Any) -> Any:
-    return ops.matmul(x, y)  # a plugin's op: it is there when it is called
+def _of_plugin(name: str) -> Callable[..., Tensor]:
+    """An op that is there when it is called."""
+    return lambda *xs: getattr(ops, name)(*xs)
 
 
 class Tensor:
@@ -275,8 +276,8 @@ class Tensor:
     __sub__, __rsub__ = _binary(ops.subtract)
     __mul__, __rmul__ = _binary(ops.multiply)
     __truediv__, __rtruediv__ = _binary(ops.divide)
-    __pow__, __rpow__ = _binary(ops.pow)
-    __matmul__, __rmatmul__ = _binary(_matmul)
+    __pow__, __rpow__ = _binary(_of_plugin("pow"))
+    __matmul__, __rmatmul__ = _binary(_of_plugin("matmul"))
     __and__, __rand__ = _binary(ops.logical_and)
     __or__, __ror__ = _binary(ops.logical_or)
     __lt__, __gt__ = _binary(ops.less)[0], _binary(ops.greater)[0]

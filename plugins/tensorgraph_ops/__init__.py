@@ -8,6 +8,7 @@ from tensorgraph.hookspecs import Register
 from tensorgraph_ops import (
     activation,
     adaptive,
+    axes,
     conv,
     elementwise,
     functions,
@@ -29,8 +30,9 @@ FAMILIES = {
     activation: "elu gelu hardtanh leaky_relu log_softmax relu sigmoid silu softmax softplus",
     adaptive: "adaptive_avg_pool adaptive_max_pool",
     conv: "conv conv_input conv_transpose conv_weight",
-    elementwise: "ceil clip floor isfinite logical_xor maximum minimum reciprocal round rsqrt "
-    "square",
+    axes: "expand_dims permute_dims squeeze",
+    elementwise: "ceil clip floor isfinite log logical_xor maximum minimum pow reciprocal round "
+    "rsqrt square",
     functions: "acos asin atan cos cosh erf exp expm1 log1p sin sinh tan tanh",
     getitem: "gather getitem scatter_add",
     index: "argsort embedding flip one_hot split take take_along_axis",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tensorgraph.ops.shape import permute_dims
+from tensorgraph_ops.axes import permute_dims
 from tensorgraph_ops.conv import per_axis
 from tensorgraph_ops.index import take
 from tensorgraph_ops.matmul import matmul

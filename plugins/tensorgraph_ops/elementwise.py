@@ -11,6 +11,7 @@ from tensorgraph.ops.elementwise import (
     binary,
     boolean,
     cast,
+    floating,
     logical_and,
     no_gradient,
     numeric,
@@ -20,8 +21,21 @@ from tensorgraph.ops.elementwise import (
 from tensorgraph.spec import Shaped, Spec, is_floating
 
 if TYPE_CHECKING:
+    from tensorgraph.ops.elementwise import Unary
     from tensorgraph.tensor import Tensor
 
+
+log: Unary = unary("log", "The natural logarithm.", lambda g, x: g / x)
+pow = binary(
+    "pow",
+    "``x ** y``. Where ``y`` is 0 the gradient in ``x`` is 0; in ``y`` it is 0 where ``x`` is 0.",
+    lambda g, out, x, y: (
+        lambda: g * where(y == 0, 0.0, y * x ** where(y == 0, 1.0, y - 1.0)),
+        lambda: g * where(x == 0, 0.0, out * log(where(x == 0, 1.0, x))),
+    ),
+    lambda xp, x, y: xp.power(x, y),
+    dtype=floating,
+)
 
 maximum = binary(
     "maximum",

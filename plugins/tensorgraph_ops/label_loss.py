@@ -9,9 +9,10 @@ from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, floating
 from tensorgraph.ops.reduction import sum  # noqa: A004  the op
-from tensorgraph.ops.shape import broadcast_to, expand_dims
+from tensorgraph.ops.shape import broadcast_to
 from tensorgraph.spec import Shaped, Spec
 from tensorgraph_ops.activation import softmax
+from tensorgraph_ops.axes import expand_dims
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tensorgraph.errors import ShapeError
 from tensorgraph.ops import elementwise
 from tensorgraph.ops.reduction import sum  # noqa: A004  the op
-from tensorgraph.ops.shape import permute_dims, reshape, squeeze
+from tensorgraph.ops.shape import reshape
 from tensorgraph_ops import reduction
+from tensorgraph_ops.axes import permute_dims, squeeze
 from tensorgraph_ops.matmul import matmul
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.ops.elementwise import abs, cast, equal, floating, where  # noqa: A004  the ops
 from tensorgraph.ops.reduction import sum  # noqa: A004
-from tensorgraph.ops.shape import expand_dims, reshape
+from tensorgraph.ops.shape import reshape
 from tensorgraph.spec import is_floating, kind
 from tensorgraph_ops.activation import log_softmax, softplus
+from tensorgraph_ops.axes import expand_dims
 from tensorgraph_ops.label_loss import (
     Reduction,
     class_axis,

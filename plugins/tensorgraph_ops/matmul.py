@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import broadcast, one_dtype
-from tensorgraph.ops.shape import expand_dims, permute_dims, reshape, squeeze
+from tensorgraph.ops.shape import reshape
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.axes import expand_dims, permute_dims, squeeze
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor

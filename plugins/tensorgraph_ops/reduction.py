@@ -10,8 +10,9 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.op import Op, op
 from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric, sqrt, where
 from tensorgraph.ops.reduction import axes_of, reduced, spread, sum, wide  # noqa: A004  the op
-from tensorgraph.ops.shape import axis_of, permute_dims, reshape
+from tensorgraph.ops.shape import axis_of, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
+from tensorgraph_ops.axes import permute_dims
 from tensorgraph_ops.functions import exp
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import one_dtype
-from tensorgraph.ops.shape import axis_of, broadcast_to, expand_dims, reshape
+from tensorgraph.ops.shape import axis_of, broadcast_to, reshape
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.axes import expand_dims
 from tensorgraph_ops.getitem import getitem
 from tensorgraph_ops.index import split, take
 

@@ -11,15 +11,14 @@ from tensorgraph.discovery import PLUGINS as _PLUGINS
 # fmt: off
 from tensorgraph.ops.elementwise import (
     abs as abs, add as add, cast as cast, divide as divide, equal as equal, greater as greater,
-    greater_equal as greater_equal, less as less, less_equal as less_equal, log as log,
+    greater_equal as greater_equal, less as less, less_equal as less_equal,
     logical_and as logical_and, logical_not as logical_not, logical_or as logical_or,
-    multiply as multiply, negative as negative, not_equal as not_equal, pow as pow, sign as sign,
+    multiply as multiply, negative as negative, not_equal as not_equal, sign as sign,
     sqrt as sqrt, subtract as subtract, where as where,
 )
 from tensorgraph.ops.reduction import sum as sum
 from tensorgraph.ops.shape import (
-    broadcast_to as broadcast_to, expand_dims as expand_dims, permute_dims as permute_dims,
-    reshape as reshape, squeeze as squeeze, sum_to as sum_to,
+    broadcast_to as broadcast_to, reshape as reshape, sum_to as sum_to,
 )
 # fmt: on
 

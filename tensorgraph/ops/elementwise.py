@@ -117,16 +117,6 @@ divide = binary(
     lambda g, out, y: (lambda: g / y, lambda: -g * out / y),
     dtype=floating,
 )
-pow = binary(
-    "pow",
-    "``x ** y``. Where ``y`` is 0 the gradient in ``x`` is 0; in ``y`` it is 0 where ``x`` is 0.",
-    lambda g, out, x, y: (
-        lambda: g * where(y == 0, 0.0, y * x ** where(y == 0, 1.0, y - 1.0)),
-        lambda: g * where(x == 0, 0.0, out * log(where(x == 0, 1.0, x))),
-    ),
-    lambda xp, x, y: xp.power(x, y),
-    dtype=floating,
-)
 
 
 def no_gradient(g: Tensor) -> None:
@@ -144,7 +134,6 @@ abs = unary(
 )
 sign: Unary = unary("sign", "-1, 0 or 1; its gradient is 0.", no_gradient, dtype=numeric)
 sqrt = unary("sqrt", "The square root.", lambda g, out: g * 0.5 / out)
-log: Unary = unary("log", "The natural logarithm.", lambda g, x: g / x)
 
 equal = binary("equal", "``x == y``.", dtype=_compared)
 not_equal = binary("not_equal", "``x != y``.", dtype=_compared)
