@@ -191,6 +191,59 @@ def test_dropout(p, dtype, layout):
     np.testing.assert_array_equal(random.drop(x, key, p=p), want, strict=True)
 
 
+EXTREMES = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e30, -1e30, 88.0, -88.0, -100.0, 1e-40]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("layout", ["plain", "batch innermost", "strided", "reversed"])
+@pytest.mark.parametrize("shape", [(3, 2, 4, 5), (17, 5, 9, 11)])
+def test_activations(dtype, layout, shape):
+    x = numbers(shape, dtype, 0, layout)
+    x *= 10
+    if layout == "reversed":
+        x = x[:, ::-1]
+    x[1, 0].flat[: len(EXTREMES)] = EXTREMES
+    for name in ("relu", "sigmoid"):
+        with np.errstate(all="raise", under="ignore"):
+            got = own(name)(x)
+        with np.errstate(all="ignore"):
+            want = getattr(tg.ops, name).portable(np, x)
+        np.testing.assert_array_equal(got, want, strict=True)
+
+
+@examples
+@given(st.integers(0, 40), st.integers(1, 12), dtypes, layouts, st.booleans(), st.booleans())
+def test_sums_of_columns(rows, columns, dtype, layout, wide, as_row):
+    x, shape = numbers((rows, columns), dtype, 0, layout), (1, columns) if as_row else (columns,)
+    kernel = next(k for k in KERNELS if k.op == "sum_to")
+    if not kernel.supports(tg.Spec(x.shape, dtype), shape=shape):
+        assert rows < 2
+        return
+    both("sum_to", x, threads_used=1, shape=shape)
+
+
+@examples
+@given(
+    st.integers(0, 9),
+    st.integers(1, 5),
+    dtypes,
+    st.sampled_from(["mean", "sum", "none"]),
+    st.integers(-2, 3),
+    st.integers(0, 2**32 - 1),
+)
+def test_label_losses(n, classes, dtype, reduction, ignored, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, classes)).astype(dtype)
+    labels = rng.integers(-2, classes + 1, n)  # some are no class
+    if seed % 2:
+        labels = labels.clip(0, classes - 1)
+    params = {"ignore_index": ignored, "reduction": reduction}
+    g = rng.standard_normal(n if reduction == "none" else ()).astype(dtype)
+    with np.errstate(all="raise"):
+        both("label_cross_entropy", x, labels, threads_used=1, **params)
+        both("label_cross_entropy_input", g, x, labels, threads_used=1, **params)
+
+
 def test_tasks_see_the_callers_context_and_share_nothing_themselves():
     seen = []
 
@@ -204,9 +257,12 @@ def test_tasks_see_the_callers_context_and_share_nothing_themselves():
 
 
 def test_every_kernel_is_compared_with_the_portable_one():
-    compared = {"conv", "conv_input", "conv_weight", "matmul", "max_pool", "max_pool_input",
-                "max_pool_pick", "avg_pool", "avg_pool_input", "random_bits", "drop"}  # fmt: skip
-    assert {k.op for k in KERNELS} == compared
+    compared = """
+        avg_pool avg_pool_input conv conv_input conv_weight drop label_cross_entropy
+        label_cross_entropy_input matmul max_pool max_pool_input max_pool_pick random_bits relu
+        sigmoid sum_to
+    """.split()  # noqa: SIM905
+    assert {k.op for k in KERNELS} == set(compared)
 
 
 def test_gradients_of_infinite_numbers_go_to_the_maximum_alone():

@@ -1,5 +1,14 @@
 """The kernels that NumPy runs better than the portable ones: a module per family of ops."""
 
-from tensorgraph_numpy.kernels import conv, linalg, pool, random
+from tensorgraph_numpy.kernels import (
+    activation,
+    conv,
+    label_loss,
+    linalg,
+    pool,
+    random,
+    reduction,
+)
 
-KERNELS = (*conv.KERNELS, *linalg.KERNELS, *pool.KERNELS, *random.KERNELS)
+FAMILIES = (activation, conv, label_loss, linalg, pool, random, reduction)
+KERNELS = tuple(kernel for family in FAMILIES for kernel in family.KERNELS)

@@ -34,7 +34,7 @@ def matmul(x: Any, y: Any) -> Any:
     if x.ndim == y.ndim == 2:
         products = rows * columns * x.shape[1]
         if products <= UNTHREADED:
-            return np.matmul(x, y)
+            return x.dot(y)  # half of the time of matmul, where one side is short
         out = np.empty((rows, columns), x.dtype)
         if rows >= columns:
             pieces = [(x[part], y, out[part]) for part in _slices(rows, products)]
@@ -48,6 +48,19 @@ def matmul(x: Any, y: Any) -> Any:
         pieces = [(x[part], y[part], out[part]) for part in _slices(len(out), products)]
     POOL.run([functools.partial(np.matmul, a, b, out=c) for a, b, c in pieces])
     return out
+
+
+def product(x: Any, y: Any, *, turned: tuple[bool, bool]) -> Any:
+    """``x @ y`` of matrices, of which those that are ``turned`` come transposed."""
+    return matmul(x.T if turned[0] else x, y.T if turned[1] else y)
+
+
+SMALL_PRODUCTS: dict[tuple[bool, bool], Any] = {  # by what is turned: without a wrapper
+    (False, False): np.ndarray.dot,
+    (False, True): lambda x, y: x.dot(y.T),
+    (True, False): lambda x, y: x.T.dot(y),
+    (True, True): lambda x, y: x.T.dot(y.T),
+}
 
 
 def _slices(n: int, products: int) -> list[slice]:

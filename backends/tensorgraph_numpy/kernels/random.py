@@ -80,7 +80,7 @@ def drop(x: Any, key: Any, *, p: float) -> Any:
     return masked(x, dropout_mask(x, key, p=p, first=0), scale=1 / (1 - p))
 
 
-def masked(x: Any, mask: Any, *, scale: float, out: Any = None) -> Any:
+def masked(x: Any, mask: Any, out: Any = None, *, scale: float) -> Any:
     """``x * scale`` where the bits of ``mask`` are set, else 0: also where ``x`` is infinite."""
     scaled = np.multiply(x, scale, out=np.empty_like(x) if out is None else out)
     bits = scaled.view(mask.dtype)

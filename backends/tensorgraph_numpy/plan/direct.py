@@ -15,7 +15,7 @@ import numpy as np
 
 from tensorgraph import Spec
 from tensorgraph.op import Op
-from tensorgraph_numpy.kernels import linalg
+from tensorgraph_numpy.kernels import activation, linalg, random, reduction
 
 Run = Callable[..., Any]
 
@@ -48,8 +48,10 @@ def direct(op: Op[...], kernel: Run, specs: Sequence[Spec], params: Mapping[str,
         maker = MAKERS.get(op.name)
         if maker is not None:
             return maker(specs, params)
-    if kernel is linalg.matmul and linalg.unthreaded(*specs):
-        return Direct(np.matmul, fresh=True)
+    if kernel is reduction.column_sums:
+        return _column_sums(specs[0], **params)
+    if kernel in WITH_OUT:
+        return Direct(WITH_OUT[kernel], WITH_OUT[kernel], True)
     own = getattr(kernel, "__module__", "").startswith("tensorgraph_numpy.kernels.")
     return Direct(functools.partial(kernel, **params) if params else kernel, fresh=own)
 
@@ -85,6 +87,26 @@ def _sum_to(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
     return Direct(lambda x: np.reshape(np.add.reduce(x, **options), shape), fresh=True)
 
 
+def _masked(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    run = functools.partial(random.masked, **params)
+    return Direct(run, run, True)
+
+
+def _column_sums(x: Spec, shape: tuple[int, ...]) -> Direct:
+    total = np.ones(x.shape[0], x.dtype).dot
+    if len(shape) == 1:
+        return Direct(total, fresh=True)
+    return Direct(lambda x: total(x).reshape(shape), fresh=True)
+
+
+def _product(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
+    x, y = specs
+    columns = y.shape[0 if params["turned"][1] else 1]
+    if x.size * columns <= linalg.UNTHREADED:
+        return Direct(linalg.SMALL_PRODUCTS[params["turned"]], fresh=True)
+    return Direct(functools.partial(linalg.product, **params), fresh=True)
+
+
 def _reshape(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
     return Direct(operator.methodcaller("reshape", params["shape"]))
 
@@ -93,11 +115,17 @@ def _permute_dims(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
     return Direct(operator.methodcaller("transpose", params["axes"]))
 
 
+WITH_OUT: dict[Run, Run] = {
+    activation.relu: activation.relu_into,
+    activation.sigmoid: activation.sigmoid_into,
+}
 MAKERS: dict[str, Callable[..., Direct]] = {
     "cast": _cast,
+    "masked": _masked,
     "maximum": _extreme(np.maximum),
     "minimum": _extreme(np.minimum),
     "permute_dims": _permute_dims,
+    "product": _product,
     "reshape": _reshape,
     "sum": _sum,
     "sum_to": _sum_to,

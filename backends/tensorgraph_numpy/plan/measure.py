@@ -6,11 +6,12 @@ import functools
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tensorgraph.program import Limits
+from tensorgraph_numpy.plan.steps import Ready, Step
 from tensorgraph_numpy.threads import POOL
 
 CACHED, LARGE = 1 << 17, 1 << 25  # bytes of the arrays that are copied, for each thread
@@ -18,17 +19,60 @@ SIDE = 384  # of the matrices that are multiplied
 SECONDS = 0.03  # of each of the three measurements
 
 
-def average(runs: Sequence[float], parts: Sequence[Mapping[Any, float]]) -> tuple[float, Any]:
-    """The seconds of a run and of its parts, on average over the half of the runs whose times lie
-    in the middle: parts add up as they do in each run, and what came in between does not count."""
-    order = sorted(range(len(runs)), key=runs.__getitem__)
-    quarter = len(order) // 4
-    middle = order[quarter : len(order) - quarter]
-    total: Counter[Any] = Counter()
-    for i in middle:
-        for key, seconds in parts[i].items():
-            total[key] += seconds / len(middle)
-    return sum(runs[i] for i in middle) / len(middle), total
+class Parts(NamedTuple):
+    """Steps that run one after the other, and how many threads have such at the same time."""
+
+    ready: Ready
+    threads: int
+
+
+def timings(
+    parts: Sequence[Parts], owner: Mapping[int, int], replay: Callable[[], object], times: int
+) -> tuple[list[float], list[dict[int | str, float]], dict[int, Counter[str]]]:
+    """Call ``replay``, which runs these steps, so many times, and once before; the seconds of each
+    run, of the tasks in it, and their kernels. ``owner``: slots that steps write → tasks."""
+    log: list[tuple[int, float]] = []  # appended to by all threads
+
+    def timed(step: Step, share: float) -> Step:
+        run, task = step.run, owner[step.out]
+
+        def work(*arrays: Any) -> Any:
+            start = time.perf_counter()
+            made = run(*arrays)
+            log.append((task, (time.perf_counter() - start) * share))
+            return made
+
+        return step._replace(run=work)
+
+    kernels: dict[int, Counter[str]] = {}
+    for step in (step for part in parts for step in part.ready.steps):
+        kernels.setdefault(owner[step.out], Counter())[_name(step.run)] += 1
+    kept = [part.ready.steps for part in parts]
+    runs: list[float] = []
+    spent: list[dict[int | str, float]] = []
+    try:
+        for part in parts:
+            part.ready.steps = [timed(step, 1 / part.threads) for step in part.ready.steps]
+        replay()
+        for _ in range(times):
+            log.clear()
+            start = time.perf_counter()
+            replay()
+            runs.append(time.perf_counter() - start)
+            spent.append({})
+            for task, seconds in log:
+                spent[-1][task] = spent[-1].get(task, 0.0) + seconds
+    finally:
+        for part, steps in zip(parts, kept, strict=True):
+            part.ready.steps = steps
+    return runs, spent, kernels
+
+
+def _name(run: Any) -> str:
+    """What a kernel is called: a function of NumPy's or of a kernel module."""
+    run = getattr(run, "func", run)
+    name = getattr(run, "__name__", "")
+    return name if name.isidentifier() and name != "_" else "portable"
 
 
 @functools.cache
@@ -51,16 +95,16 @@ def limits(threads: int, dtype: str) -> Limits:
 
 def _best(functions: Sequence[Callable[[], object]]) -> float:
     """The seconds that a call of each takes, all of them beside each other, when it goes well."""
-    found: list[float] = []
+    found: list[float] = []  # of each thread
 
     def work(function: Callable[[], object]) -> None:
         end = time.perf_counter() + SECONDS
-        best = []
+        best: list[float] = []
         function()
         while (start := time.perf_counter()) < end or not best:
             function()
             best.append(time.perf_counter() - start)
-        found.append(sorted(best)[len(best) // 10])
+        found.append(min(best))
 
     POOL.run([functools.partial(work, function) for function in functions])
     return sum(found) / len(found)

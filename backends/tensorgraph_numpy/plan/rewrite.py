@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph import Op, Shaped, Spec, ops
+from tensorgraph import Op, Shaped, Spec, config, ops
 from tensorgraph.backend import Backend
+from tensorgraph.discovery import PLUGINS
 from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph.tensor import Number
-from tensorgraph_numpy.kernels import random
+from tensorgraph_numpy.kernels import linalg, random
 from tensorgraph_numpy.plan import split
 from tensorgraph_numpy.plan.expand import expanded
 from tensorgraph_numpy.plan.split import Batch
@@ -32,11 +33,37 @@ def masked(x: Shaped, mask: Shaped, *, scale: float) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
+@op
+def product(x: Shaped, y: Shaped, *, turned: tuple[bool, bool]) -> Spec:
+    """``x @ y`` of matrices, of which those that are ``turned`` come transposed."""
+    return Spec((x.shape[1 if turned[0] else 0], y.shape[0 if turned[1] else 1]), x.dtype)
+
+
+product.kernel(lambda xp, x, y, *, turned: linalg.product(x, y, turned=turned))
 dropout_mask.kernel(lambda xp, x, key, *, p, first: random.dropout_mask(x, key, p=p, first=first))
 masked.kernel(lambda xp, x, mask, *, scale: random.masked(x, mask, scale=scale))
+
+
+def _split_product(call: Call, axes: split.Axes) -> split.Split | None:
+    """By the rows of ``x`` or the columns of ``y``; by the sum that both share, added up."""
+    x, y = (
+        None if z not in axes else axes[z] ^ turned
+        for z, turned in zip(call.inputs, call.params["turned"])
+    )
+    match x, y:
+        case 0, None:
+            return split.Split(0)
+        case None, 1:
+            return split.Split(1)
+        case 1, 0:
+            return split.Split(None)
+    return None
+
+
 SPLITS: dict[str, split.Rule] = {  # of these ops
     "dropout_mask": split.RULES["drop"],
     "masked": lambda call, axes: split.Split(0) if axes.get(call.inputs[0]) == 0 else None,
+    "product": _split_product,
 }
 
 
@@ -70,6 +97,29 @@ class Rewriting:
         self.calls.append(Call(op, inputs, params, made))
         return made
 
+    def ours(self, call: Call) -> bool:
+        """Whether the kernel that the call would run is one of NumPy's or the portable one, and
+        none that a plugin prefers."""
+        return not PLUGINS.kernels_for(self.backend, call.op.name) and not any(
+            name == call.op.name for name, _ in config.current().kernels
+        )
+
+    def product(self, x: Value, y: Value, *, out: Value, turned: bool = False) -> None:
+        """Add ``x @ y``, or with ``turned`` the product of the transposes, of what these values
+        are transposes of."""
+        sources = [self._source(z) for z in (x, y)]
+        flags = tuple(flag ^ turned for _, flag in sources)
+        self.call(product, sources[0][0], sources[1][0], turned=flags, out=out)
+
+    def _source(self, x: Value) -> tuple[Value, bool]:
+        """A matrix and whether it is transposed, and so is what ``x`` is."""
+        turned = False
+        while (call := self.made.get(x)) is not None and call.params.get("axes") == (1, 0):
+            if call.op is not ops.permute_dims:
+                break
+            (x,), turned = call.inputs, not turned
+        return x, turned
+
     def number(self, x: float, like: Value) -> Value:
         """A constant of the dtype of another value."""
         spec = Spec((), like.spec.dtype)
@@ -101,24 +151,28 @@ def _drop(work: Rewriting, call: Call) -> bool:
     return True
 
 
+def _matmul(work: Rewriting, call: Call) -> bool:
+    """A product takes transposed matrices itself."""
+    if any(x.spec.ndim != 2 for x in call.inputs) or not work.ours(call):
+        return False
+    work.product(*call.inputs, out=call.out)
+    return True
+
+
 def _permute_dims(work: Rewriting, call: Call) -> bool:
-    """The transpose of a product is the product of the transposes, which are views: a gradient
-    comes in the memory order of its weights. The transpose of a transpose is where it began."""
+    """The transpose of a product is the product of the transposes: a gradient comes in the memory
+    order of its weights."""
     (x,) = call.inputs
     before = work.made.get(x)
     if before is None or call.params["axes"] != (1, 0) or work.readers[x] > 1:
         return False
     if before.op.name != "matmul" or any(y.spec.ndim != 2 for y in before.inputs):
         return False
-    work.call(before.op, *[_turned(work, y) for y in reversed(before.inputs)], out=call.out)
+    if not work.ours(before):
+        return False
+    a, b = before.inputs
+    work.product(b, a, turned=True, out=call.out)
     return True
-
-
-def _turned(work: Rewriting, x: Value) -> Value:
-    before = work.made.get(x)
-    if before is not None and before.op is ops.permute_dims and before.params["axes"] == (1, 0):
-        return before.inputs[0]
-    return work.call(ops.permute_dims, x, axes=(1, 0))
 
 
 def _standardize_input(work: Rewriting, call: Call) -> bool:
@@ -140,6 +194,7 @@ def _standardize_input(work: Rewriting, call: Call) -> bool:
 
 RULES: dict[str, Any] = {
     "drop": _drop,
+    "matmul": _matmul,
     "permute_dims": _permute_dims,
     "standardize_input": _standardize_input,
 }

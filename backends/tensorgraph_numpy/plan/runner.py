@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tensorgraph.backend import Backend
-from tensorgraph.program import Call, Program, Value
-from tensorgraph_numpy.plan import pieces, schedule
+from tensorgraph.program import Call, Limits, Outline, Program, Stage, Task, Timings, Value
+from tensorgraph_numpy.plan import measure, pieces, schedule
+from tensorgraph_numpy.plan.measure import Parts
 from tensorgraph_numpy.plan.pieces import Chunk
 from tensorgraph_numpy.plan.rewrite import rewritten
 from tensorgraph_numpy.plan.split import Batch
-from tensorgraph_numpy.plan.steps import Step, run, steps
+from tensorgraph_numpy.plan.steps import Ready, steps
 from tensorgraph_numpy.threads import POOL
 
 
@@ -35,13 +36,17 @@ class Whole:
     ) -> None:
         self.calls = calls
         how = {call.out: pieces.of_whole(call, backend) for call in calls}
-        self.steps = steps(calls, how, lambda x: x.spec, slots, kept)
+        found = steps(calls, how, lambda x: x.spec, slots, kept)
+        self.ready = Ready(found, [slots[x] for x in kept])
 
     def __str__(self) -> str:
-        return "at once"
+        return "whole values"
+
+    def parts(self) -> list[Parts]:
+        return [Parts(self.ready, 1)]
 
     def run(self, values: list[Any], rows: Sequence[list[Any]]) -> None:
-        run(self.steps, values)
+        self.ready.run(values)
 
 
 class Pieces:
@@ -72,7 +77,7 @@ class Pieces:
         sums = [call.out for call in calls if call.out in batch.sums]
         self.gathered = [(slots[x], batch.axes[x]) for x in gathered if x in batch.axes]
         self.sums = [slots[x] for x in sums]
-        self.threads: list[list[tuple[int, Chunk, list[Step]]]] = []
+        self.threads: list[list[tuple[int, Chunk, Ready]]] = []
         number = 0
         for shard in chunks:
             self.threads.append([])
@@ -82,19 +87,18 @@ class Pieces:
                     direct = pieces.of_piece(call, batch, chunk, backend)
                     assert direct is not None  # schedule.batch_of has tried
                     how[call.out] = direct
-                ready = steps(
-                    calls,
-                    how,
-                    functools.partial(pieces.piece_spec, batch=batch, size=len(chunk)),
-                    slots,
-                    {*kept, *gathered, *sums},
-                )
-                self.threads[-1].append((number, chunk, ready))
+                spec = functools.partial(pieces.piece_spec, batch=batch, size=len(chunk))
+                left = {*kept, *gathered, *sums}
+                found = steps(calls, how, spec, slots, left)
+                self.threads[-1].append((number, chunk, Ready(found, [slots[x] for x in left])))
                 number += 1
 
     def __str__(self) -> str:
         size = max(len(chunk) for shard in self.threads for _, chunk, _ in shard)
-        return f"in pieces of {size} samples, threads: {len(self.threads)}"
+        return f"pieces of {size} samples"
+
+    def parts(self) -> list[Parts]:
+        return [Parts(ready, len(self.threads)) for shard in self.threads for _, _, ready in shard]
 
     def run(self, values: list[Any], rows: Sequence[list[Any]]) -> None:
         totals: list[dict[int, Any]] = [{} for _ in self.threads]
@@ -115,7 +119,7 @@ class Pieces:
 
     def _work(
         self,
-        shard: Sequence[tuple[int, Chunk, list[Step]]],
+        shard: Sequence[tuple[int, Chunk, Ready]],
         values: list[Any],
         rows: Sequence[list[Any]],
         total: dict[int, Any],
@@ -126,7 +130,7 @@ class Pieces:
                 row[slot] = values[slot]
             for slot, axis in self.cut:
                 row[slot] = values[slot][(*[slice(None)] * axis, slice(chunk.start, chunk.stop))]
-            run(ready, row)
+            ready.run(row)
             found = {}
             for slot in self.sums:
                 found[slot], row[slot] = row[slot], None
@@ -150,7 +154,8 @@ class Runner:
         self.program = program
         batch = schedule.batch_of(program, backend)
         phases = schedule.scheduled(program, batch)
-        slots = {value: i for i, value in enumerate(program.names())}
+        self._values = program.values()  # by their slots
+        slots = {value: i for i, value in enumerate(self._values)}
         results = program.results()
         split = [c.out for phase in phases if phase.pieces for c in phase.calls]
         self.chunks = pieces.chunks(batch, split, POOL.threads) if split else []
@@ -190,13 +195,38 @@ class Runner:
         self._results = [slots[x] for x in (*program.outputs, *program.gradients.values())]
         self._rows = sum(map(len, self.chunks))
 
-    def __str__(self) -> str:
-        texts = str(self.program).splitlines()
-        lines = dict(zip(self.program.calls, texts))
-        found = []
-        for phase in self.phases:
-            found += [f"{phase}:", *(f"  {lines[call]}" for call in phase.calls)]
-        return "\n".join([*found, *texts[len(lines) :]])
+    def outline(self) -> Outline:
+        made = [
+            Stage(
+                str(phase),
+                tuple(
+                    Task(c.op.name, (c,), tuple(dict.fromkeys(c.inputs)), (c.out,))
+                    for c in phase.calls
+                ),
+            )
+            for phase in self.phases
+        ]
+        split = [phase for phase in self.phases if isinstance(phase, Pieces)]
+        sums = {self._values[slot] for phase in split for slot in phase.sums}
+        whole = {self._values[slot] for phase in split for slot, _ in phase.gathered}
+        pieces = {call.out for phase in split for call in phase.calls} - sums - whole
+        threads = max((len(phase.threads) for phase in split), default=1)
+        return Outline(self.program, made, threads, pieces=pieces, sums=sums)
+
+    def timings(self, replay: Callable[[], object], times: int) -> Timings:
+        outline = self.outline()
+        number = {self._values.index(task.outputs[0]): i for i, task in enumerate(outline.tasks)}
+        kept = [(x, x.data) for x, _ in self._assigned]
+        parts = [part for phase in self.phases for part in phase.parts()]
+        try:
+            found = measure.timings(parts, number, replay, times)
+        finally:
+            for x, data in kept:
+                x.data = data
+        return Timings(*found)
+
+    def limits(self, dtype: str) -> Limits:
+        return measure.limits(self.outline().threads, dtype)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         """Run on these arrays; writes what is assigned, returns outputs and gradients."""

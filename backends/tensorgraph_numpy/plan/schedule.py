@@ -41,7 +41,7 @@ def in_pieces(call: Call, batch: Batch) -> bool:
 def _heavy(call: Call, batch: Batch) -> bool:
     """A product with few samples and a matrix of weights, or of their gradients, so large that the
     threads better share the matrix than the samples."""
-    if call.op.name != "matmul" or batch.size > FEW_ROWS * 4:
+    if call.op.name not in ("matmul", "product") or batch.size > FEW_ROWS * 4:
         return False
     held = [x.spec for x in (*call.inputs, call.out) if x not in batch.axes]
     return any(spec.size * 4 > HEAVY_BYTES for spec in held)
