@@ -71,6 +71,14 @@ class Abstract:
 ABSTRACT: Backend = Abstract()
 
 
+def mixed_backends(what: str, tensors: Sequence[Any]) -> BackendError:
+    names = ", ".join(f"{x.spec} on {x.backend.name}" for x in tensors)
+    return BackendError(
+        f"{what}: tensors of several backends: {names}; move them to one: "
+        f"tg.tensor(x, backend={tensors[0].backend.name!r})"
+    )
+
+
 def imported(function: Callable[..., Any] | str, what: str, hint: str = "") -> Callable[..., Any]:
     """A function, or the one that "module:function" names."""
     if not isinstance(function, str):

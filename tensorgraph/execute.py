@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tensorgraph import config
-from tensorgraph.backend import ABSTRACT, Backend, select_kernel
+from tensorgraph.backend import ABSTRACT, Backend, mixed_backends, select_kernel
 from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import DtypeError
 from tensorgraph.op import Op
 from tensorgraph.spec import Spec, is_floating, kind
-from tensorgraph.tensor import Node, Number, Tensor, mixed_backends
+from tensorgraph.tensor import Node, Number, Tensor
 
 CACHE_LIMIT = 10_000
 

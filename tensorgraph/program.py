@@ -64,39 +64,15 @@ class Program:
         """What somebody reads after the program has run."""
         return [*self.outputs, *self.assigned.values(), *self.gradients.values()]
 
-    def names(self) -> dict[Value, str]:
-        """A short name for every value: x0 an argument, w0 state, h0 from the host, y0 computed;
-        a number that the code holds is its own name."""
-        names = {value: f"x{i}" for i, value in enumerate(self.arguments)}
-        names.update({value: f"w{i}" for i, value in enumerate(self.state)})
-        made = [value for _, values in self.hosts for value in values]
-        names.update({value: f"h{i}" for i, value in enumerate(made)})
-        names.update({value: f"g{i}" for i, value in enumerate(self.added.values())})
-        names.update(
-            {value: _shown(x, f"c{i}") for i, (value, x) in enumerate(self.constants.items())}
-        )
-        names.update({call.out: f"y{i}" for i, call in enumerate(self.calls)})
-        return names
+    def values(self) -> list[Value]:
+        """All values: what is given, then what is computed."""
+        hosts = [value for _, values in self.hosts for value in values]
+        given = [*self.arguments, *self.state, *hosts, *self.added.values(), *self.constants]
+        return [*given, *(call.out for call in self.calls)]
 
     def __str__(self) -> str:
-        names = self.names()
-        lines = []
-        for call in self.calls:
-            arguments = [names[x] for x in call.inputs]
-            arguments += [f"{name}={value}" for name, value in call.params.items()]
-            lines.append(
-                f"{names[call.out]}: {call.out.spec} = {call.op.name}({', '.join(arguments)})"
-            )
-        at = {tensor: names[value] for value, tensor in self.state.items()}
-        for i, (tensor, value) in enumerate(self.assigned.items()):
-            lines.append(f"{at.get(tensor, f'w{len(at) + i}')} <- {names[value]}")
-        lines += [f"gradient of {at.get(x, 'x')} <- {names[g]}" for x, g in self.gradients.items()]
-        lines.append(f"return {', '.join(names[x] for x in self.outputs)}")
-        return "\n".join(lines)
-
-
-def _shown(x: Tensor, otherwise: str) -> str:
-    return f"{x.backend.to_host(x.data).item():g}" if x.shape == () else otherwise
+        text: str = PLUGINS.walk("text", self)
+        return text
 
 
 class Runner(Protocol):

@@ -6,12 +6,12 @@ import weakref
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tensorgraph import config, ops
-from tensorgraph.backend import ABSTRACT, Backend
-from tensorgraph.errors import BackendError, DtypeError, GradientError
+from tensorgraph.backend import ABSTRACT, Backend, mixed_backends
+from tensorgraph.errors import DtypeError, GradientError
 from tensorgraph.spec import Spec, is_floating
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from tensorgraph.op import Op
 
@@ -298,11 +298,3 @@ class Lender(Protocol):
 
     def copy(self) -> Any:
         """The values in an array of their own."""
-
-
-def mixed_backends(what: str, tensors: Sequence[Tensor]) -> BackendError:
-    names = ", ".join(f"{x.spec} on {x.backend.name}" for x in tensors)
-    return BackendError(
-        f"{what}: tensors of several backends: {names}; move them to one: "
-        f"tg.tensor(x, backend={tensors[0].backend.name!r})"
-    )

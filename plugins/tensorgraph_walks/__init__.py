@@ -10,4 +10,5 @@ def register_walks(register: Register) -> None:
     register("draw", "tensorgraph_walks.draw:draw")
     register("profile", "tensorgraph_walks.profile:profile")
     register("record", "tensorgraph_walks.record:record")
+    register("text", "tensorgraph_walks.text:text")
     register("summary", "tensorgraph_walks.summary:summarize")

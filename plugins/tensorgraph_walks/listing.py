@@ -10,8 +10,10 @@ from typing import Any
 
 from tensorgraph import Spec
 from tensorgraph.program import Call, Outline, Task, Value
+from tensorgraph_walks.text import names as names_of
 
 WIDTH = 110
+KEPT = "\xa0"  # a space at which no line ends
 MOST = 24  # characters of a parameter
 LONG = 30  # characters of the ops of a chain, from which on it gets a name where it comes again
 
@@ -61,7 +63,7 @@ class Names:
 
     def __init__(self, found: Outline) -> None:
         self.outline = found
-        self.plain = found.program.names()
+        self.plain = names_of(found.program)
 
     def __getitem__(self, value: Value) -> str:
         found = self.outline
@@ -90,13 +92,13 @@ def listing(found: Outline) -> str:
     body.append("")
     at = {tensor: names.plain[value] for value, tensor in program.state.items()}
     new = [
-        f"{at.get(tensor, f'w{len(at) + i}')} <- {names[value]}"
+        f"{at.get(tensor, f'w{len(at) + i}')}{KEPT}<-{KEPT}{names[value]}"
         for i, (tensor, value) in enumerate(program.assigned.items())
         if value not in found.written
     ]
     new += [f"gradient of {at.get(x, 'x')} <- {names[g]}" for x, g in program.gradients.items()]
-    body += _wrapped("; ".join(new), "", "  ")
-    body += _wrapped(f"return {', '.join(names[x] for x in program.outputs)}", "", "  ")
+    body += _wrapped("; ".join(new), "", "      ")
+    body += _wrapped(f"return {', '.join(names[x] for x in program.outputs)}", "", "      ")
     return "\n".join([*_head(found, names), *_legend(found, body), *_functions(chains), *body])
 
 
@@ -188,7 +190,7 @@ def size(count: int) -> str:
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:
-    return textwrap.wrap(
+    lines = textwrap.wrap(
         text,
         WIDTH,
         initial_indent=first,
@@ -196,3 +198,4 @@ def _wrapped(text: str, first: str, others: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace(KEPT, " ") for line in lines]
