@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from tensorgraph_numba.native import _pointer, inner
+from tensorgraph_numba.native import _pointer as at
+from tensorgraph_numba.native import inner
 
 STORE, ADD, MAXIMUM = 0, 1, 2
 
@@ -28,6 +29,18 @@ def load(context: Any, address: Any, like: Any) -> Any:
         return builder.load(builder.inttoptr(values[0], kind.as_pointer()))
 
     return like(types.int64, like), generate
+
+
+@intrinsic
+def store(context: Any, address: Any, value: Any, like: Any) -> Any:
+    """Write a number to an address, in the type of ``like``."""
+
+    def generate(target: Any, builder: Any, signature: Any, values: Any) -> Any:
+        number = target.cast(builder, values[1], value, like)
+        builder.store(number, builder.inttoptr(values[0], number.type.as_pointer()))
+        return target.get_dummy_value()
+
+    return types.void(types.int64, value, like), generate
 
 
 @intrinsic
@@ -53,15 +66,16 @@ def keep_apart(context: Any) -> Any:
     return types.void(), generate
 
 
-@inner
-def elements(address: int, count: int, like: Any) -> Any:
-    return carray(_pointer(address, like), (count,))
+@intrinsic
+def keep_small(context: Any) -> Any:
+    """The same, and have it short rather than fast: it takes less time to compile."""
 
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        builder.function.attributes.add("optsize")
+        return context.get_dummy_value()
 
-@inner
-def store(address: int, value: Any, like: Any) -> None:
-    """Write a number to an address."""
-    elements(address, 1, like)[0] = value
+    return types.void(), generate
 
 
 @inner
@@ -79,7 +93,7 @@ def locate(a: Any, axes: int, position: int) -> tuple[int, int, int]:
 @inner
 def fill(row: int, count: int, value: Any, like: Any) -> None:
     keep_apart()
-    to = elements(row, count, like)
+    to = at(row, like)
     for i in range(count):
         to[i] = value
 
@@ -113,7 +127,7 @@ def scatter(
     a: Any, axes: int, row: int, target: int, position: int, count: int, size: int, like: Any
 ) -> None:
     """The elements of a row to where they belong."""
-    keep_apart()
+    keep_small()
     done = 0
     while done < count:
         offset, left, stride = locate(a, axes, position + done)
@@ -147,9 +161,14 @@ def reduce(
     while done < count:
         offset, left, stride = locate(a, axes, position + done)
         n = min(left, count - done)
-        values = elements(row + done * size, n, like)
+        values = at(row + done * size, like)
         start = target + offset * size
-        if mode == MAXIMUM:
+        if mode == MAXIMUM and stride == 0:
+            most = load(start, like)
+            for i in range(n):
+                most = larger(values[i], most)
+            store(start, most, like)
+        elif mode == MAXIMUM:
             for i in range(n):
                 place = start + i * stride * size
                 store(place, larger(values[i], load(place, like)), like)

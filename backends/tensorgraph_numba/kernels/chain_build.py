@@ -24,7 +24,8 @@ from tensorgraph_numba.kernels.chain_program import VARIES, Graph, Node, Step, j
 
 class Sum(NamedTuple):
     """The sum, or the maximum (``kind`` "max"), of a value over the axes in which ``target`` has
-    the extent 1 or none: written to ``target``, or with ``accumulate`` added to what it holds."""
+    the extent 1 or none: written to ``target``, or with ``accumulate`` taken together with what it
+    holds."""
 
     value: int
     target: Any

@@ -12,10 +12,10 @@ from typing import Any
 from tensorgraph_numba.kernels.chain_blocks import (
     MAXIMUM,
     STORE,
-    elements,
     fill,
     gather,
     keep_apart,
+    keep_small,
     larger,
     locate,
     move,
@@ -24,6 +24,7 @@ from tensorgraph_numba.kernels.chain_blocks import (
 )
 from tensorgraph_numba.kernels.chain_lanes import WIDTH
 from tensorgraph_numba.kernels.chain_opcodes import execute
+from tensorgraph_numba.native import _pointer as at
 from tensorgraph_numba.native import inner, kernel, number
 
 # the header: elements in all, in a run, in a block; bytes of one; blocks until sums are added to
@@ -55,7 +56,7 @@ SLOT_WORDS = 3
 @inner
 def read(a: Any, like: Any) -> None:
     """Read what does not vary, where the instructions that are run ahead expect it."""
-    keep_apart()
+    keep_small()
     for k in range(a[PHASED + 1]):
         s = a[PHASED] + k * PHASED_WORDS
         a[a[s]] = a[s + 1]
@@ -67,7 +68,7 @@ def read(a: Any, like: Any) -> None:
 @inner
 def clear(a: Any, like: Any) -> None:
     """Set the sums to what they are of nothing."""
-    keep_apart()
+    keep_small()
     size = a[SIZE]
     for k in range(a[SUMS + 1]):
         s = a[SUMS] + k * SUMS_WORDS
@@ -106,7 +107,7 @@ def enter_tail(a: Any, steps: int, left: int, like: Any) -> None:
     """Point the slots to the last ``left`` elements of a run, behind ``steps`` whole steps. The
     program is to take a whole step, on copies of what lies in arrays: it neither reads nor writes
     beyond their ends."""
-    keep_apart()
+    keep_small()
     lanes = WIDTH // a[SIZE]
     for k in range(a[SLOTS + 1]):
         s = a[SLOTS] + k * SLOT_WORDS
@@ -125,7 +126,7 @@ def enter_tail(a: Any, steps: int, left: int, like: Any) -> None:
 @inner
 def leave_tail(a: Any, steps: int, left: int, like: Any) -> None:
     """Carry the copies to where they belong, and point the slots to the block again."""
-    keep_apart()
+    keep_small()
     for k in range(a[DIRECT + 1]):
         s = a[DIRECT] + k * DIRECT_WORDS
         if a[s + 4]:
@@ -133,8 +134,8 @@ def leave_tail(a: Any, steps: int, left: int, like: Any) -> None:
     for k in range(a[SUMS + 1]):
         s = a[SUMS] + k * SUMS_WORDS
         behind = steps % (a[s + 3] // (WIDTH // a[SIZE]))  # the row may be shorter than a block
-        row = elements(a[a[s] + 2] + behind * WIDTH, left, like)
-        last = elements(a[s + 9], left, like)
+        row = at(a[a[s] + 2] + behind * WIDTH, like)
+        last = at(a[s + 9], like)
         for i in range(left):
             row[i] = larger(last[i], row[i]) if a[s + 5] == MAXIMUM else row[i] + last[i]
     for k in range(a[SLOTS + 1]):
@@ -145,7 +146,7 @@ def leave_tail(a: Any, steps: int, left: int, like: Any) -> None:
 @inner
 def leave(a: Any, position: int, count: int, like: Any) -> None:
     """Carry a block's rows to arrays that are not written where they lie."""
-    keep_apart()
+    keep_small()
     for k in range(a[STORES + 1]):
         s = a[STORES] + k * STORES_WORDS
         row = a[a[s]]
@@ -162,8 +163,8 @@ def fold(a: Any, like: Any) -> None:
     for k in range(a[SUMS + 1]):
         s = a[SUMS] + k * SUMS_WORDS
         if a[s + 5] != MAXIMUM:
-            recent = elements(a[s + 1], a[s + 3], like)
-            whole = elements(a[s + 2], a[s + 3], 0.0)
+            recent = at(a[s + 1], like)
+            whole = at(a[s + 2], 0.0)
             for i in range(a[s + 3]):
                 whole[i] += recent[i]
                 recent[i] = like * 0
@@ -177,21 +178,21 @@ def finish(a: Any, like: Any) -> None:
     for k in range(a[SUMS + 1]):
         s = a[SUMS] + k * SUMS_WORDS
         count, period = a[s + 3], a[s + 4]
-        to = elements(a[s + 8], period, like)
+        to = at(a[s + 8], like)
         if a[s + 5] == MAXIMUM:
-            most = elements(a[s + 1], period, like)
+            most = at(a[s + 1], like)
             for start in range(period, count, period):
                 n = min(period, count - start)
-                more = elements(a[s + 1] + start * a[SIZE], n, like)
+                more = at(a[s + 1] + start * a[SIZE], like)
                 for i in range(n):
                     most[i] = larger(more[i], most[i])
             for i in range(period):
                 to[i] = larger(to[i], most[i]) if a[s + 7] else most[i]
         else:
-            total = elements(a[s + 2], period, 0.0)
+            total = at(a[s + 2], 0.0)
             for start in range(period, count, period):
                 n = min(period, count - start)
-                other = elements(a[s + 2] + 8 * start, n, 0.0)
+                other = at(a[s + 2] + 8 * start, 0.0)
                 for i in range(n):
                     total[i] += other[i]
             for i in range(period):

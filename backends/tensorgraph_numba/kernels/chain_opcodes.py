@@ -101,6 +101,9 @@ OPERATIONS: dict[str, Operation] = {
     "multiply_add_maximum": Operation(
         lambda x, y, z, w: lanes.larger(x * y + z, w), 4, ((3,), (1, 2, 3))
     ),
+    "subtract_multiply_add_maximum": Operation(
+        lambda x, y, z, w, u: lanes.larger((x - y) * z + w, u), 5, ((4,),)
+    ),
     "maximum_minimum": Operation(
         lambda x, y, z: lanes.smaller(lanes.larger(x, y), z), 3, ((1, 2),)
     ),
@@ -109,8 +112,15 @@ OPERATIONS: dict[str, Operation] = {
     "sum": Operation(lambda x: x, 1),
     "sum_product": Operation(lambda x, y: x * y, 2),
     "sum_square": Operation(lambda x: x * x, 1),
+    "sum_subtract_multiply": Operation(lambda x, y, z: (x - y) * z, 3),
 }
-SUMS = ("sum", "sum_product", "sum_square")
+# operations that add up, and those that add the same to another operand, the last
+SUMS = {
+    "sum": "add",
+    "sum_product": "multiply_add",
+    "sum_square": "multiply_add",  # with the operand twice
+    "sum_subtract_multiply": "subtract_multiply_add",
+}
 NUMBERS = {
     (name, still): number
     for number, (name, still) in enumerate(

@@ -17,7 +17,11 @@ from tensorgraph_numba.kernels.chain_layout import Axes, Place, Space, described
 from tensorgraph_numba.kernels.chain_opcodes import SUMS, WORDS, number_of
 
 FIRST_LEVEL = 24 * 1024  # bytes of the first-level cache that the rows of a block may take
-LONGEST_BLOCK = 1024  # elements
+SECOND_LEVEL = 512 * 1024  # bytes of arrays that are likely to lie in the second-level cache
+# Numbers of elements that a block may have. Where arrays come from further away it is to be so
+# short that the processor fetches those of the next block while it computes this one.
+NEAR, FAR, LEAST = 768, 256, 128
+LONGEST_MULTIPLE = 1024  # blocks may be longer to begin where a row does that repeats
 ADDED = 64  # numbers that are added up one by one, before that is added to the sums of sums
 
 
@@ -59,19 +63,19 @@ def start_of(mode: int) -> float:
 
 
 def block_length(slots: Sequence[Slot], lanes: int, size: int, total: int) -> int:
-    """How many elements the kernel takes at a time: what the first-level cache holds, if possible
-    a multiple of all periods."""
-    rows = {
-        slot.array.ctypes.data if slot.kind == "direct" else id(slot)
-        for slot in slots
-        if slot.kind not in ("constant", "number", "sum")
-    }
+    """How many elements the kernel takes at a time."""
+    arrays = {slot.array.ctypes.data: slot.size for slot in slots if slot.kind == "direct"}
+    rows = sum(slot.kind not in ("constant", "number", "sum", "direct") for slot in slots)
     sums = sum(math.lcm(slot.period or 1, lanes) for slot in slots if slot.kind == "sum")
-    most = max(256, (FIRST_LEVEL // size - sums) // max(len(rows), 1))
-    whole = math.lcm(lanes, *(slot.period or 1 for slot in slots))
-    if whole > LONGEST_BLOCK:
+    fitting = (FIRST_LEVEL // size - sums) // max(rows + len(arrays), 1)
+    longest = NEAR if sum(arrays.values()) * total <= SECOND_LEVEL else FAR
+    periods = [slot.period or 1 for slot in slots]
+    whole = math.lcm(lanes, *periods)
+    if whole > longest:  # blocks may begin within rows, if only where a step of these begins
+        whole = math.lcm(lanes, *(period for period in periods if period % lanes))
+    if whole > LONGEST_MULTIPLE:
         whole = lanes
-    length = max(whole, min(most, LONGEST_BLOCK) // whole * whole)
+    length = max(whole, min(max(fitting, LEAST), longest) // whole * whole)
     return min(length, -(-max(total, 1) // lanes) * lanes)
 
 
@@ -201,7 +205,7 @@ class Plan:
             operands, last = operands[:-1], self.length(result) // self.lanes
         elif op in SUMS:
             operands = operands if op != "sum_square" else (operands[0], *operands)
-            op = "add" if op == "sum" else "multiply_add"
+            op = SUMS[op]
         still = {k for k, slot in enumerate(operands) if slot.kind in ("number", "constant")}
         places = [result.index, *(slot.index for slot in operands)]
         return [number_of(op, still), *places, *[last] * (WORDS - 1 - len(places))]

@@ -70,7 +70,7 @@ class Graph:
         if not known or OPERATIONS[op].operands != len(operands):
             raise ValueError(
                 f"a chain has no op {op!r} of {len(operands)} operands; it has "
-                f"{', '.join(sorted({*REWRITTEN, *OPERATIONS} - set(INTERNAL)))}"
+                f"{', '.join(sorted(OPERATIONS.keys() - INTERNAL | REWRITTEN.keys()))}"
             )
         return self.emit(op, *operands)
 
@@ -132,6 +132,8 @@ REWRITTEN: dict[str, Callable[..., int]] = {
     "logical_or": lambda graph, x, y: graph.emit("maximum", x, y),
     "logical_xor": lambda graph, x, y: graph.emit("not_equal", x, y),
     "logical_not": lambda graph, x: graph.emit("equal", x, graph.number(0)),
+    "isnan": lambda graph, x: graph.emit("not_equal", x, x),
+    "isinf": lambda graph, x: graph.emit("equal", graph.emit("abs", x), graph.number(float("inf"))),
     "isfinite": lambda graph, x: graph.emit(
         "greater", graph.number(float("inf")), graph.emit("abs", x)
     ),
@@ -147,6 +149,7 @@ JOINED = {
     ("multiply_add", 2, "multiply"): "add_products",
     ("multiply_add", 2, "multiply_multiply"): "add_product",
     ("sum", 0, "multiply"): "sum_product",
+    ("sum", 0, "subtract_multiply"): "sum_subtract_multiply",
     ("where", 0, "greater"): "greater_where",
     ("multiply", 0, "subtract"): "subtract_multiply",
     ("multiply", 1, "subtract"): "subtract_multiply",
@@ -162,6 +165,7 @@ JOINED = {
             ("multiply", "greater", "greater_multiply"),
             ("maximum", "add", "add_maximum"),
             ("maximum", "multiply_add", "multiply_add_maximum"),
+            ("maximum", "subtract_multiply_add", "subtract_multiply_add_maximum"),
             ("minimum", "maximum", "maximum_minimum"),
         )
         for place in (0, 1)
