@@ -41,7 +41,7 @@ class Plan:
         self.cleared = cleared
         self.tree = tree
         self.runner = _runner(program, backend)
-        self.arguments: Sequence[Tensor] = ()  # of the last run
+        self.given: tuple[Sequence[Tensor], Sequence[Any]] = ((), ())  # to the last run
         self._made = [value.spec.dtype for _, values in program.hosts for value in values]
         self._specs = [value.spec for value in (*program.outputs, *program.gradients.values())]
 
@@ -62,7 +62,7 @@ class Plan:
     def run(self, arguments: Sequence[Tensor], hosts: Sequence[Any]) -> Any:
         """Run the plan with these numbers of the host's."""
         program, backend = self.program, self.backend
-        self.arguments = arguments
+        self.given = arguments, hosts
         arrays = self.runner.run([x.data for x in arguments], hosts)
         made = [Tensor(x, backend, spec) for x, spec in zip(arrays, self._specs, strict=True)]
         for x in program.assigned:
@@ -75,8 +75,8 @@ class Plan:
 
     def outline(self) -> Outline:
         """What runs: tasks in stages."""
-        known = isinstance(self.runner, Inspected)
-        return self.runner.outline() if known else as_recorded(self.program)
+        runner = self.runner
+        return runner.outline() if isinstance(runner, Inspected) else as_recorded(self.program)
 
     def __str__(self) -> str:
         return listing(self.outline())
@@ -90,7 +90,7 @@ class Plan:
 
     def profile(self, steps: int = 20) -> Any:
         """Where the time of a step goes: a table to print, with ``rows``. Runs the plan so many
-        times on what it ran on last, and leaves every tensor, gradient and random key as it was."""
+        times on what it was given last, and leaves every tensor and gradient as it was."""
         return PLUGINS.walk("profile", self, steps=steps)
 
 

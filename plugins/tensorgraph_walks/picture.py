@@ -32,7 +32,7 @@ def kind(task: Task) -> str:
         return "convolution"
     if "pool" in name:
         return "pooling"
-    if name in ("matmul", "einsum"):
+    if name in ("matmul", "einsum", "product"):
         return "product"
     families = {Op.declared.get(c.op.name, "").rpartition(".")[2] for c in task.calls}
     return "chain" if task.name == "chain" or families <= {*FAMILIES} else "other"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tensorgraph import Spec, config
+from tensorgraph import Spec
 from tensorgraph.errors import ConfigError, RecordingError
 from tensorgraph.program import Call, Inspected, Limits, Outline, Task, Timings, Value
 from tensorgraph_walks.listing import Names, ops_of, params_of
@@ -126,8 +126,10 @@ class Profile:
 
 
 def profile(plan: Plan, steps: int = 20) -> Profile:
-    """Run a plan ``steps`` times on what it ran on last, and once before, and take the time of
-    every task; tensors, gradients and random keys are left as they were.
+    """Run a plan ``steps`` times, and once before, and take the time of every task.
+
+    It runs on the arguments of its last run, with the same numbers of the host's (random keys, the
+    learning rate), which are not asked for again; tensors and gradients are left as they were.
 
     ``RecordingError`` where the plan does not fit the step any more, or does not tell its parts.
     """
@@ -151,7 +153,7 @@ def profile(plan: Plan, steps: int = 20) -> Profile:
             for leaf, grad in grads.items():
                 leaf.grad = grad
             plan.holds()
-            plan.replay(plan.arguments)
+            plan.run(*plan.given)
 
         timings = runner.timings(replay, steps)
     outline = plan.outline()
@@ -166,17 +168,15 @@ def profile(plan: Plan, steps: int = 20) -> Profile:
 
 @contextmanager
 def _as_before(plan: Plan) -> Iterator[dict[Any, Any]]:
-    """What a replay changes besides the values of tensors, put back afterwards; yields the
+    """What a run changes besides the values of tensors, put back afterwards; yields the
     gradients."""
     program = plan.program
-    state = config.random_state()
     versions = {x: x.version for x in program.assigned}
     leaves = (*program.gradients, *program.added, *plan.cleared)
     grads = {leaf: leaf.grad for leaf in leaves}
     try:
         yield grads
     finally:
-        config.set_random_state(state)
         for x, version in versions.items():
             x.version = version
         for leaf, grad in grads.items():

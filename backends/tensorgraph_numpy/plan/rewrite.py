@@ -39,6 +39,7 @@ def product(x: Shaped, y: Shaped, *, turned: tuple[bool, bool]) -> Spec:
     return Spec((x.shape[1 if turned[0] else 0], y.shape[0 if turned[1] else 1]), x.dtype)
 
 
+product.flops(lambda out, x, y, *, turned: 2 * out.size * x.shape[0 if turned[0] else 1])
 product.kernel(lambda xp, x, y, *, turned: linalg.product(x, y, turned=turned))
 dropout_mask.kernel(lambda xp, x, key, *, p, first: random.dropout_mask(x, key, p=p, first=first))
 masked.kernel(lambda xp, x, mask, *, scale: random.masked(x, mask, scale=scale))
