@@ -148,3 +148,10 @@ def register_commands(register: Register) -> None:
     Its annotated parameters become arguments and options (as typer reads them), its docstring the
     help. A ``TensorgraphError`` or OSError is the user's mistake: a message and exit status 2.
     """
+
+
+@hookspec
+def register_checks(register: Register) -> None:
+    """Offer lines for ``tensorgraph doctor``: ``check()`` returns pairs (name, text). A function, or
+    "module:function", imported on use.
+    """

@@ -34,7 +34,7 @@ CORE = {
 # a package beside the core → what it may import besides tensorgraph and the standard library
 OTHERS = {
     "tensorgraph_numpy": "numpy threadpoolctl",
-    "tensorgraph_numba": "numpy numba llvmlite tensorgraph_numpy",
+    "tensorgraph_numba": "numpy numba llvmlite rich typer tensorgraph_numpy",
     "tensorgraph_cupy": "numpy cupy",
     "tensorgraph_ops": "",
     "tensorgraph_nn": "",

@@ -14,6 +14,7 @@ from rich.table import Table
 
 import tensorgraph as tg
 from tensorgraph import config
+from tensorgraph.backend import imported
 from tensorgraph.errors import BackendError, TensorgraphError
 from tensorgraph_cli.plugins import console, describe
 
@@ -21,7 +22,8 @@ from tensorgraph_cli.plugins import console, describe
 def doctor() -> None:
     """Show what runs here, and what is missing.
 
-    The machine, the backend in force and what chose it, each backend and plugin and its error.
+    The machine, the backend in force and what chose it, what runs compiled steps, each backend and
+    plugin and its error.
     """
     tg.plugins.load()
     out = console()
@@ -29,6 +31,7 @@ def doctor() -> None:
         ("machine", _machine()),
         ("settings", _settings()),
         ("backends", _backends()),
+        ("compiled steps", _compilers()),
         ("plugins", _plugins()),
     ):
         table = Table(box=None, pad_edge=False, show_header=False, title=title)
@@ -83,6 +86,21 @@ def _backends() -> list[tuple[str, str]]:
     before = config.AUTO_ORDER[: config.AUTO_ORDER.index(chosen)]
     why = f" ({', '.join(before)} not available)" if before else ""
     return [*rows, ("auto", f"would take {chosen}{why}")]
+
+
+def _compilers() -> list[tuple[str, str]]:
+    """Who runs recorded steps, in the order in which they are asked, and what plugins say."""
+    asked: dict[str, list[str]] = {}
+    for name in reversed([*tg.plugins.compilers]):
+        backend, _, compiler = name.partition("/")
+        asked.setdefault(backend, []).append(compiler)
+    rows = [(b, f"by {', or else '.join([*names, 'op by op'])}") for b, names in asked.items()]
+    for name, check in tg.plugins.checks.items():
+        try:
+            rows += imported(check, f"the check {name!r}")()
+        except Exception as error:  # whatever is wrong there is what was asked for
+            rows.append((name, describe(error)))
+    return rows
 
 
 def _available(name: str) -> str:

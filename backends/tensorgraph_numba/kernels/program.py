@@ -100,10 +100,11 @@ def tile_kernel(shape: Shape) -> Any:
 
 def kernel_named(name: str) -> Any:
     """The kernel of a tile, by its name."""
-    _, rows, vectors, lanes, *rest = name.split("_")
-    return tile_kernel(
-        Shape(int(rows), int(vectors), int(lanes), "masked" in rest, "lanewise" in rest)
-    )
+    _, rows, vectors, lanes, *words = name.split("_")
+    numbers = {word.rstrip("0123456789"): word for word in words}
+    more = {field: int(word.removeprefix(field) or True) for field, word in numbers.items()}
+    shape = Shape(int(rows), int(vectors), int(lanes))._replace(**more)
+    return tile_kernel(Shape(*shape[:3], *map(bool, shape[3:6]), *shape[6:]))
 
 
 @kernel
