@@ -167,6 +167,17 @@ def test_a_backend_that_is_not_here(said):
     assert "backend 'cupy' is not available here" in said(*train("--backend", "cupy"))
 
 
+def test_a_model_that_cannot_be_recorded(capsys):
+    reads = ("--model", "reads", "--epochs", "1", "--out", "out")
+    assert command("train", *reads) == 2
+    error = capsys.readouterr().err
+    assert "item() reads the value of bool[] while a step is being recorded" in error
+    assert "training_help.py, line " in error
+    assert "in Reads" in error
+    assert error.endswith("as it is written with --set train.compile=false\n")
+    assert command("train", *reads[:-1], "other", "--set", "train.compile=false") == 0
+
+
 # The output folder
 
 

@@ -20,6 +20,7 @@ WAITS = ["--set", "train.checkpoint_every=0", "--set", "train.callbacks=['histor
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")  # or the kernels would change within a run
 
 
 def trained(*arguments, status=0):

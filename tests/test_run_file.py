@@ -37,6 +37,7 @@ def test_all_keys():
         clip_norm = 1
         metric = "auc"
         patience = 2
+        compile = false
         """
     )
     assert found.data.resize == (32, 32)
@@ -46,6 +47,7 @@ def test_all_keys():
     assert found.train.schedule == Named("cosine")
     assert found.train.clip_norm == 1.0
     assert found.train.patience == 2
+    assert found.train.compile is False
 
 
 def test_what_is_written_reads_back_the_same():
@@ -98,6 +100,7 @@ def test_quotes_may_be_left_out():
         ("[train]\nepochs = 1.5", "train.epochs = 1.5; it takes a whole number"),
         ("[train]\nepochs = true", "train.epochs = True; it takes a whole number"),
         ("[train]\nseed = -1", "train.seed = -1; it takes a whole number, at least 0"),
+        ("[train]\ncompile = 1", "train.compile = 1; it takes true or false"),
         ("[train]\nclip_norm = 0", "train.clip_norm = 0; it takes a number above 0"),
         ("[train]\nclip_norm = nan", "train.clip_norm = nan; it takes a number above 0"),
         ("[train]\noptimizer = 3", "train.optimizer = 3; it takes a name, or a table"),

@@ -20,6 +20,7 @@ SMALL = ("train", "--model", "small", "--epochs", "2")
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")  # or the kernels would change within a run
 
 
 def trained(*arguments, out="out", status=0):
@@ -155,8 +156,10 @@ def test_regularizer_is_part_of_the_loss():
     assert gap == pytest.approx(0.5 * squares, rel=1e-4)
 
 
-def test_a_loss_that_is_nan_names_the_op_and_its_layer(capsys):
-    trained("--set", "model.name=explodes", status=2)
+@pytest.mark.parametrize("compiled", ["true", "false"])
+def test_a_loss_that_is_nan_names_the_op_and_its_layer(compiled, capsys):
+    options = ("--set", "model.name=explodes", "--set", f"train.compile={compiled}")
+    trained(*options, status=2)
     error = capsys.readouterr().err
     assert "the loss is nan in epoch 1, batch 1 of 20, and the run is stopped" in error
     assert "op 'log' in layer '(model)' (Explodes) gave NaN or infinity" in error

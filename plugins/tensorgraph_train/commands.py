@@ -93,10 +93,9 @@ def _train(
                 display.resumed(run)
             else:
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
-                run.save()
             run.fit()
             name, indices = _split(run.feed.dataset, None)
-            found, _ = scores.run(run.model, run.feed, indices)
+            found, _ = scores.run(run.model, run.infer, run.feed, indices)
             labels = run.feed.dataset.labels[indices]
             evaluation = scores.figures(found, labels, run.card.classes, name)
             scores.save(run.folder, evaluation)
@@ -186,7 +185,7 @@ def evaluate(
     Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
     it only prints.
     """
-    from tensorgraph_train import display, prepare, scores
+    from tensorgraph_train import display, prepare, scores, steps
     from tensorgraph_train.checkpoint import load_model
     from tensorgraph_train.feed import Feed
 
@@ -197,7 +196,8 @@ def evaluate(
         dataset = prepare.dataset_for(card, settings, data)
         feed = Feed(dataset, card.mean, card.std, card.dtype)
         name, indices = _split(dataset, split)
-        found, _ = scores.run(model, feed, indices)
+        infer = steps.inference(model, settings.train.compile)
+        found, _ = scores.run(model, infer, feed, indices)
         evaluation = scores.figures(found, dataset.labels[indices], card.classes, name)
     if data is None:
         scores.save(folder, evaluation)
@@ -221,18 +221,19 @@ def predict(
     """
     import numpy as np
 
-    from tensorgraph_train import display, scores
+    from tensorgraph_train import display, scores, steps
     from tensorgraph_train.checkpoint import load_model
     from tensorgraph_train.feed import Feed
 
-    with _scope(Settings(), backend, "")[1]:
+    with _scope(Settings(), backend, "")[1], tg.no_grad():
         card, model = load_model(folder)
         channels, *size = card.input
-        found = []
+        worth = steps.pays(model, tg.Spec((1, *card.input), card.dtype), len(images), 1)
+        infer, found = steps.inference(model, worth), []
         for path in images:
             one = tg.datasets["image"].load(path, resize=tuple(size), channels=channels)
             x = Feed(one, card.mean, card.std, card.dtype).images(np.arange(1))
-            row = scores.probabilities(model, x)[0]
+            row = scores.softmax(infer(x).numpy())[0]
             best = int(row.argmax())
             found.append(
                 {

@@ -56,6 +56,12 @@ def _number(default: float | None, low: float, high: float, expects: str, above:
     return _key(default, expects, convert)
 
 
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError
@@ -140,6 +146,7 @@ class Train:
     seed: int = _whole(0, 0, 2**63 - 1)
     backend: str | None = _key(None, "the name of a backend, or auto", _text)
     dtype: str | None = _key(None, '"float32" or "float64"', _text)
+    compile: bool = _key(True, "true or false", _flag)
     loss: Named = field(default=Named("cross_entropy"), metadata=NAMED)
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)
     schedule: Named = field(default=Named("cosine"), metadata=NAMED)

@@ -12,9 +12,10 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import TensorgraphError
-from tensorgraph_train import intervals, storage
+from tensorgraph_train import intervals, steps, storage
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.metrics import wilson
+from tensorgraph_train.steps import Step
 
 EVALUATION = "evaluation.json"
 BATCH = 256
@@ -24,12 +25,6 @@ Loss = Callable[[tg.Tensor, tg.Tensor], tg.Tensor]
 
 class DivergedError(TensorgraphError, ArithmeticError):
     """The loss, or what the model gives, is no longer finite."""
-
-
-def probabilities(model: tg.Layer, x: tg.Tensor) -> Any:
-    """Of each class, (n, classes) in float64."""
-    with tg.no_grad():
-        return softmax(model(x).numpy())
 
 
 def softmax(logits: Any) -> Any:
@@ -44,13 +39,27 @@ def softmax(logits: Any) -> Any:
     return x / x.sum(1, keepdims=True)
 
 
-def run(model: tg.Layer, feed: Feed, indices: Any, loss: Loss | None = None) -> tuple[Any, float]:
-    """The probabilities of these images and the mean loss, with dropout and the like off."""
+def run(
+    model: tg.Layer,
+    infer: Step,
+    feed: Feed,
+    indices: Any,
+    loss: Loss | None = None,
+    *,
+    often: bool = False,
+) -> tuple[Any, float]:
+    """The probabilities of these images and the mean loss, with dropout and the like off.
+
+    ``infer`` is the model compiled. It is asked if the same images come ``often``; where they come
+    once, only if there are enough batches of one size.
+    """
     found, total = [], 0.0
     model.eval()
+    pays = often or steps.pays(model, feed.spec, len(indices), BATCH)
     with tg.no_grad():
         for batch in feed.batches(indices, BATCH):
-            logits = model(feed.images(batch))
+            ask = infer if pays and (often or len(batch) == BATCH) else model
+            logits = ask(feed.images(batch))
             found.append(softmax(logits.numpy()))
             if loss is not None:
                 total += loss(logits, feed.labels(batch)).item() * len(batch)

@@ -12,7 +12,7 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import ConfigError, TensorgraphError
-from tensorgraph_train import checkpoint, feed, parts, scores
+from tensorgraph_train import checkpoint, feed, parts, scores, steps
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -57,6 +57,8 @@ class Run:
         self.train_indices = np.asarray(splits["train"])
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
         self.fingerprint = feed.fingerprint(images.dataset)
+        self.step = steps.compiled(self._step, train.compile)
+        self.infer = steps.inference(model, train.compile)
         self._check_metric()
         self._check_loss()
 
@@ -132,6 +134,7 @@ class Run:
     def fit(self) -> None:
         """Train to the end, then put the best weights into the model and save it."""
         epochs, start = self.settings.train.epochs, time.perf_counter()
+        self.save()  # from here on there is something to go back to
         with np.errstate(all="ignore"):  # a loss that is not finite is told with more words
             try:
                 self._tell("on_start")
@@ -154,13 +157,12 @@ class Run:
     def _epoch(self) -> None:
         progress, train = self.progress, self.settings.train
         n = len(self.train_indices)
-        order = self.train_indices[feed.order(n, train.seed, progress.epoch)]
         start = saved = time.perf_counter()
         before = progress.seen
         self.model.train()
-        for batch in list(self.feed.batches(order, train.batch_size))[progress.batch :]:
-            self._batch(batch)
-            progress.batch += 1
+        for batch in self._batches()[progress.batch :]:
+            if not self._train(batch):
+                raise DivergedError(self._diverged())
             self._tell("on_batch")
             if time.perf_counter() - saved >= train.checkpoint_every:
                 self.save()
@@ -181,34 +183,54 @@ class Run:
         self._tell("on_epoch", record)
         self.save()
 
-    def _batch(self, batch: Any) -> None:
+    def _batches(self) -> list[Any]:
+        """The images of each batch of this epoch."""
+        train = self.settings.train
+        n = len(self.train_indices)
+        order = self.train_indices[feed.order(n, train.seed, self.progress.epoch)]
+        return list(self.feed.batches(order, train.batch_size))
+
+    def _train(self, batch: Any) -> bool:
+        """One step; whether its loss is finite. If not, the update has spoilt the weights."""
         progress = self.progress
-        passed = progress.epoch + progress.batch / self.batches
-        self.optimizer.lr = self.lr * self.schedule(passed, self.settings.train.epochs)
-        x, y = self.feed.images(batch), self.feed.labels(batch)
-        random = tg.config.random_state()
-
-        def forward() -> tg.Tensor:
-            loss = self.loss(self.model(x), y)
-            return loss if self.penalty is None else loss + self._penalty()
-
-        loss = forward()
-        self.loss_value = loss.item()
+        self.optimizer.lr = self._rate()
+        self.loss_value = self.step(self.feed.images(batch), self.feed.labels(batch)).item()
         if not math.isfinite(self.loss_value):
-            tg.config.set_random_state(random)  # the same dropout once more
-            raise DivergedError(self._diverged(first_nonfinite(forward)))
+            return False
+        progress.loss_sum += self.loss_value * len(batch)
+        progress.seen += len(batch)
+        progress.batch += 1
+        return True
+
+    def _rate(self) -> float:
+        """The learning rate of the next step."""
+        passed = self.progress.epoch + self.progress.batch / self.batches
+        rate: float = self.lr * self.schedule(passed, self.settings.train.epochs)
+        return rate
+
+    def _step(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        """All that is computed for a batch; compiled, unless ``train.compile`` is off."""
+        loss = self._forward(x, y)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        progress.loss_sum += self.loss_value * len(batch)
-        progress.seen += len(batch)
+        return loss
+
+    def _forward(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+        loss = self.loss(self.model(x), y)
+        return loss if self.penalty is None else loss + self._penalty()
 
     def _penalty(self) -> tg.Tensor:
         penalty: tg.Tensor = self.penalty(self.model.named_parameters())
         return penalty
 
-    def _diverged(self, where: Any) -> str:
+    def _diverged(self) -> str:
+        """Say where the loss stopped being finite; the weights are left as that step found them."""
+        loss = self.loss_value
+        batch = self._go_back()
         progress = self.progress
+        x, y = self.feed.images(batch), self.feed.labels(batch)
+        where = first_nonfinite(lambda: self._forward(x, y))
         state = checkpoint.host(self.model.state())
         spoilt = [k for k, x in state.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
         after = f" ({', '.join(spoilt[:3])} since the update before)" if spoilt else ""
@@ -218,18 +240,32 @@ class Run:
             else "No epoch was finished, so no weights are kept"
         )
         return (
-            f"the loss is {self.loss_value} in epoch {progress.epoch + 1}, batch "
+            f"the loss is {loss} in epoch {progress.epoch + 1}, batch "
             f"{progress.batch + 1} of {self.batches}, and the run is stopped: "
             f"{where or 'each op of it was finite when it was run again'}{after}. Lower "
             f"train.optimizer.lr (it is {self.optimizer.lr:g}) or set train.clip_norm. {kept}"
         )
+
+    def _go_back(self) -> Any:
+        """To before the batch whose loss is not finite: to the last checkpoint, and from there once
+        more. Returns that batch."""
+        end, done = self.progress.batch, False
+        while not done:
+            self.resume()
+            batches = self._batches()
+            done = all(self._train(batch) for batch in batches[self.progress.batch : end])
+            end = self.progress.batch  # sooner if other kernels run now than then
+        self.optimizer.lr = self._rate()
+        return batches[end]
 
     def _validate(self) -> dict[str, float]:
         """The figures of this epoch, and whether it is the best so far."""
         progress, train = self.progress, self.settings.train
         if not len(self.val_indices):
             return {}
-        found, loss = scores.run(self.model, self.feed, self.val_indices, self.loss)
+        found, loss = scores.run(
+            self.model, self.infer, self.feed, self.val_indices, self.loss, often=True
+        )
         record = {"val_loss": loss}
         value = -loss
         if train.metric != "loss":
