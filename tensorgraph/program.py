@@ -130,7 +130,7 @@ class Outline:
 
 class Limits(NamedTuple):
     """What a machine does in a second with all threads of a plan: floating-point operations, and
-    bytes read and written in a core's cache, and in memory."""
+    bytes read and written in a core's cache, and further away."""
 
     flops: float
     cache: float
@@ -161,7 +161,8 @@ class Inspected(Runner, Protocol):
         """Call ``replay``, which calls ``run``, so many times, and once before to warm up, and take
         the time of every task. The tensors that the program assigns are left as they were."""
 
-    def limits(self, dtype: str) -> Limits: ...
+    def limits(self, dtype: str, size: int) -> Limits:
+        """Measured, once: ``size`` bytes are what does not lie in a core's cache."""
 
 
 def compile(step: Step) -> Step:

@@ -90,8 +90,8 @@ class Interpreter:
                 x.data = data
         return Timings(runs, spent, {i: {name: 1} for i, name in enumerate(names)})
 
-    def limits(self, dtype: str) -> Limits:
-        return limits(self.backend, dtype)
+    def limits(self, dtype: str, size: int) -> Limits:
+        return limits(self.backend, dtype, size)
 
 
 def as_recorded(program: Program) -> Outline:

@@ -8,34 +8,34 @@ from collections.abc import Callable
 from tensorgraph.backend import Backend
 from tensorgraph.program import Limits
 
-CACHED, LARGE = 1 << 17, 1 << 25  # bytes of the arrays that are copied
+CACHED = 1 << 18  # bytes that are copied between halves of, in the cache
 SIDE = 384  # of the matrices that are multiplied
 SECONDS = 0.03  # of each measurement
 ITEMSIZE = {"float32": 4, "float64": 8}
 
 
-_found: dict[tuple[str, str], Limits] = {}
+_found: dict[tuple[str, str, int], Limits] = {}
 
 
-def limits(backend: Backend, dtype: str) -> Limits:
-    """Products of matrices and copies, with as many threads as the library takes for them; bytes
-    that are read and bytes that are written both count."""
-    key = (backend.name, dtype)
+def limits(backend: Backend, dtype: str, size: int) -> Limits:
+    """Products of matrices, and copies within a cache and within ``size`` bytes (those read and
+    those written both count), with as many threads as the library takes for them."""
+    key = (backend.name, dtype, size)
     if key not in _found:
-        _found[key] = _measured(backend, dtype)
+        _found[key] = _measured(backend, dtype, size)
     return _found[key]
 
 
-def _measured(backend: Backend, dtype: str) -> Limits:
+def _measured(backend: Backend, dtype: str, size: int) -> Limits:
     xp = backend.xp
     x, y, out = (xp.ones((SIDE, SIDE), dtype) for _ in range(3))
 
     def copies(size: int) -> float:
-        source, target = (xp.ones(size // ITEMSIZE[dtype], dtype) for _ in range(2))
-        return 2 * size / _best(lambda: xp.copyto(target, source), backend)
+        source, target = (xp.ones(size // 2 // ITEMSIZE[dtype], dtype) for _ in range(2))
+        return size / _best(lambda: xp.copyto(target, source), backend)
 
     flops = 2 * SIDE**3 / _best(lambda: xp.matmul(x, y, out=out), backend)
-    return Limits(flops, copies(CACHED), copies(LARGE))
+    return Limits(flops, copies(CACHED), copies(size))
 
 
 def _best(function: Callable[[], object], backend: Backend) -> float:

@@ -13,6 +13,7 @@ from tensorgraph import Spec
 from tensorgraph.errors import ConfigError, RecordingError
 from tensorgraph.program import Call, Inspected, Limits, Outline, Task, Timings, Value
 from tensorgraph_walks.listing import Names, ops_of, params_of
+from tensorgraph_walks.listing import size as size_of
 from tensorgraph_walks.summary import flops_of
 
 if TYPE_CHECKING:
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 OUTSIDE = "outside kernels: hand-off, Python"
 SMALL = 1 << 18  # bytes of a value that is taken to be in the cache
+LARGEST = 1 << 27  # bytes: what takes more lies in memory as this does
 SHOWN, MOST = 0.98, 30  # of the time of all tasks, at most so many: the rows that are printed
+BRIEF = 2e-3  # seconds: steps that take less are shown in microseconds
 TASK, KERNELS = 46, 22  # characters
 NOTE = """\
-A task's limit is the time that it would take at best: that of its operations, or that of reading
-and writing each of its values once, in the cache (pieces, and values up to 256 KiB) or in memory,
-whichever is longer. A convolution counts as a direct one, also where Winograd's way multiplies
-less: it may go beyond 100%."""
+A task is at its limit if it takes as long as its operations do at best, or as reading and writing
+each of its values once, whichever is longer; pieces, and values up to 256 KiB, are taken to lie in
+the cache. A convolution counts as a direct one, also where Winograd's way multiplies less and goes
+beyond 100%."""
 
 
 class Row(NamedTuple):
@@ -55,6 +58,7 @@ class Profile:
     rows    a row for each task, the longest first
     other   what else takes time → seconds
     seconds of a step
+    size    bytes of the values that are taken to lie outside a core's cache, up to a power of two
     """
 
     rows: tuple[Row, ...]
@@ -63,11 +67,13 @@ class Profile:
     steps: int
     threads: int
     dtype: str
+    size: int
     limits: Limits
 
     def __str__(self) -> str:
+        unit = "ms" if self.seconds >= BRIEF else "µs"
         table: list[tuple[str, ...]] = [
-            ("ms", "%", "calls", "GFLOP/s", "GB/s", "limit", "task", "kernels")
+            (unit, "%", "calls", "GFLOP/s", "GB/s", "limit", "task", "kernels")
         ]
         shown = self._shown()
         table += [self._cells(row) for row in shown]
@@ -90,8 +96,9 @@ class Profile:
             "",
             f"The mean of the middle half of {self.steps} steps; threads: {self.threads}. With as "
             f"many the machine does at best {best.flops / 1e9:.0f}",
-            f"GFLOP/s in {self.dtype}, {best.cache / 1e9:.0f} GB/s in the cache and "
-            f"{best.memory / 1e9:.0f} GB/s in memory: measured now, not from a table.",
+            f"GFLOP/s in {self.dtype}, {best.cache / 1e9:.0f} GB/s in a core's cache and "
+            f"{best.memory / 1e9:.0f} GB/s in {size_of(self.size)}, as much as the",
+            "plan's large values take.",
             NOTE,
         ]
         return "\n".join(lines)
@@ -110,7 +117,8 @@ class Profile:
         return shown
 
     def _time(self, seconds: float) -> tuple[str, str]:
-        return f"{seconds * 1e3:.3f}", f"{100 * seconds / self.seconds:.1f}"
+        shown = f"{seconds * 1e3:.3f}" if self.seconds >= BRIEF else f"{seconds * 1e6:.1f}"
+        return shown, f"{100 * seconds / self.seconds:.1f}"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         rates = [x / row.seconds / 1e9 if row.seconds else 0.0 for x in (row.flops, row.bytes)]
@@ -158,12 +166,13 @@ def profile(plan: Plan, steps: int = 20) -> Profile:
         timings = runner.timings(replay, steps)
     outline = plan.outline()
     dtype = _main_dtype(outline)
-    best = runner.limits(dtype)
+    size = _far(outline)
+    best = runner.limits(dtype, size)
     seconds, spent = _average(timings)
     rows = _rows(outline, timings, spent, best)
     other = {what: x for what, x in spent.items() if isinstance(what, str)}
     other[OUTSIDE] = seconds - sum(spent.values())
-    return Profile(rows, other, seconds, steps, outline.threads, dtype, best)
+    return Profile(rows, other, seconds, steps, outline.threads, dtype, size, best)
 
 
 @contextmanager
@@ -256,6 +265,15 @@ def _moved(found: Outline, task: Task) -> tuple[int, int]:
         else:
             far += count
     return cached, far
+
+
+def _far(found: Outline) -> int:
+    """The bytes of all values outside the cache, up to a power of two."""
+    given = [*found.program.arguments, *found.program.state]
+    made = [x for task in found.tasks for x in task.outputs if x not in found.pieces]
+    sizes = (bytes_of(x.spec) for x in (*given, *made))
+    total = sum(size for size in sizes if size > SMALL)
+    return min(LARGEST, 1 << max(2 * SMALL - 1, total - 1).bit_length())
 
 
 def bytes_of(spec: Spec) -> int:

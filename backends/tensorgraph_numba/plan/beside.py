@@ -57,8 +57,8 @@ class Beside:
         finally:
             self.settled = settled
 
-    def limits(self, dtype: str) -> Limits:
-        return self.runner.limits(dtype)
+    def limits(self, dtype: str, size: int) -> Limits:
+        return self.runner.limits(dtype, size)
 
 
 def compile_program(program: Program, backend: Backend) -> Runner | None:

@@ -239,8 +239,8 @@ class Plan:
     def timings(self, replay: Callable[[], object], times: int) -> Timings:
         return measure.timings(self, replay, times)
 
-    def limits(self, dtype: str) -> Limits:
-        return limits(self.planner.threads, dtype)
+    def limits(self, dtype: str, size: int) -> Limits:
+        return limits(self.planner.threads, dtype, size)
 
 
 def _flat(array: Any, order: Any) -> Any:

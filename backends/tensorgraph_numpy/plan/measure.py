@@ -14,7 +14,7 @@ from tensorgraph.program import Limits
 from tensorgraph_numpy.plan.steps import Ready, Step
 from tensorgraph_numpy.threads import POOL
 
-CACHED, LARGE = 1 << 17, 1 << 25  # bytes of the arrays that are copied, for each thread
+CACHED = 1 << 18  # bytes that each thread copies between halves of, in its cache
 SIDE = 384  # of the matrices that are multiplied
 SECONDS = 0.03  # of each of the three measurements
 
@@ -76,20 +76,21 @@ def _name(run: Any) -> str:
 
 
 @functools.cache
-def limits(threads: int, dtype: str) -> Limits:
+def limits(threads: int, dtype: str, size: int) -> Limits:
     """What so many threads do at best, all at the same time: products of matrices by BLAS, copies
-    in the cache and in memory (bytes read and bytes written both count). Measured once."""
+    within a core's cache and within ``size`` bytes (those read and those written both count)."""
     matrices = [np.ones((3, SIDE, SIDE), dtype) for _ in range(threads)]
     products = [functools.partial(np.matmul, x, y, out=out) for x, y, out in matrices]
 
     def copies(size: int) -> list[Callable[[], object]]:
-        arrays = [np.ones((2, size // np.dtype(dtype).itemsize), dtype) for _ in range(threads)]
+        count = size // 2 // np.dtype(dtype).itemsize
+        arrays = [np.ones((2, count), dtype) for _ in range(threads)]
         return [functools.partial(np.copyto, out, x) for out, x in arrays]
 
     return Limits(
         flops=2 * SIDE**3 * threads / _best(products),
-        cache=2 * CACHED * threads / _best(copies(CACHED)),
-        memory=2 * LARGE * threads / _best(copies(LARGE)),
+        cache=CACHED * threads / _best(copies(CACHED)),
+        memory=size / _best(copies(size // threads)),
     )
 
 

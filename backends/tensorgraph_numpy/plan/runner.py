@@ -225,8 +225,8 @@ class Runner:
                 x.data = data
         return Timings(*found)
 
-    def limits(self, dtype: str) -> Limits:
-        return measure.limits(self.outline().threads, dtype)
+    def limits(self, dtype: str, size: int) -> Limits:
+        return measure.limits(self.outline().threads, dtype, size)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         """Run on these arrays; writes what is assigned, returns outputs and gradients."""
