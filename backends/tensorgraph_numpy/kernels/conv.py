@@ -2,8 +2,9 @@
 
 With images as (C, spatial…, N) in memory, the windows are the columns of a matrix
 (C·k…, out…·N): the output is filters @ columns, the filters' gradient gradient @ columns^T, and the
-input's gradient filters^T @ gradient, whose rows are added up where they came from. The columns
-are made for a few rows of the output at a time, so that they stay in the cache.
+input's gradient the convolution of the padded gradient with turned filters, or, where that would be
+more work, filters^T @ gradient, whose rows are added up where they came from. The columns are made
+for a few rows of the output at a time, so that they stay in the cache.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ Pairs = tuple[tuple[int, int], ...]
 
 COLUMN_BYTES = 3 << 17  # of a block of columns: with its product it stays in a core's L2 cache
 GRADIENT_BYTES = 1 << 22  # of a block of columns to be added up: k² additions each, so fewer blocks
+SHORT, LONG = 16, 1 << 20  # a sum over columns comes transposed between these: half of the time
+SPREAD, FEW = 1.25, 8  # an input gradient that is a convolution: of this size, these channels
 PRODUCTS_PER_SECOND = 3e10  # of one thread, to guess whether a task is worth sharing
 BYTES_PER_SECOND = 4e9
 
@@ -65,9 +68,13 @@ class _Columns:
     def seconds(self, filters: int) -> float:
         return _seconds(self.size * filters, self.size * self.x.itemsize)
 
-    def blocks(self, rows: range) -> Iterator[tuple[slice, Any]]:
-        """The columns of these rows of the output, a block at a time, and where they belong."""
-        for block in _blocks(rows, self.count * self.row * self.x.itemsize, COLUMN_BYTES):
+    def blocks(self, rows: range, filters: int) -> Iterator[tuple[slice, Any]]:
+        """The columns of these rows of the output, a block at a time, and where they belong.
+
+        With large filters a block is larger: BLAS copies them for every block.
+        """
+        least = max(COLUMN_BYTES, self.count * filters * self.x.itemsize // 2)
+        for block in _blocks(rows, self.count * self.row * self.x.itemsize, least):
             part = slice(block.start * self.row, block.stop * self.row)
             if self.direct:
                 yield part, self.x.reshape(self.count, -1)[:, part]
@@ -98,7 +105,7 @@ def conv(x: Any, w: Any, *, stride: Ints, padding: Pairs, dilation: Ints, groups
     flat = y.reshape(f, -1)
 
     def work(_: int, rows: range) -> None:
-        for part, block in columns.blocks(rows):
+        for part, block in columns.blocks(rows, f):
             np.matmul(filters, block, out=flat[:, part])
 
     _share(work, shards(out[0], columns.seconds(f)))
@@ -112,14 +119,23 @@ def conv_weight(
     columns = _Columns(padded(x, padding), size, tuple(out), stride, dilation)
     flat = to_memory(y).reshape(f, -1)
     parts = shards(out[0], columns.seconds(f))
-    sums = np.zeros((len(parts), columns.count, f), x.dtype)
+    across = not SHORT < columns.count < LONG // f  # filters down, their elements across
+    shape = (f, columns.count) if across else (columns.count, f)
+    sums = np.zeros((len(parts), *shape), x.dtype)
 
     def work(i: int, rows: range) -> None:
-        for part, block in columns.blocks(rows):
-            sums[i] += np.matmul(block, flat[:, part].T)  # the other way round takes twice as long
+        for part, block in columns.blocks(rows, f):
+            target = sums[i] if part.start == rows.start * columns.row else np.empty_like(sums[i])
+            if across:
+                np.matmul(flat[:, part], block.T, out=target)
+            else:
+                np.matmul(block, flat[:, part].T, out=target)
+            if target.base is not sums:
+                sums[i] += target
 
     _share(work, parts)
-    return np.ascontiguousarray(sums.sum(0).T).reshape(f, x.shape[1], *size)
+    total = sums.sum(0) if len(parts) > 1 else sums[0]
+    return np.ascontiguousarray(total if across else total.T).reshape(f, x.shape[1], *size)
 
 
 def conv_input(
@@ -127,6 +143,13 @@ def conv_input(
 ) -> Any:
     n, f, *out = y.shape
     c, *k = w.shape[1:]
+    spans = [(m - 1) * d for m, d in zip(k, dilation)]
+    crops = [p > span for pair, span in zip(padding, spans) for p in pair]
+    spread = math.prod(size) / math.prod(out)
+    if c >= FEW and math.prod(stride) == 1 and not any(crops) and spread < SPREAD:
+        turned = np.flip(w, tuple(range(2, w.ndim))).swapaxes(0, 1)
+        around = tuple((span - p, span - q) for span, (p, q) in zip(spans, padding))
+        return conv(y, turned, stride=stride, padding=around, dilation=dilation, groups=1)
     flat = to_memory(y).reshape(f, -1)
     filters = np.ascontiguousarray(w.reshape(f, -1).T).reshape(c, -1, f)
     axes = list(map(Axis, size, k, stride, [before for before, _ in padding], dilation))
