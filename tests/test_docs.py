@@ -9,7 +9,8 @@ from doc_lines import renewed
 ROOT = Path(__file__).parent.parent
 COURSE = ROOT / "docs" / "course.md"
 PLUGINS = ROOT / "docs" / "extending.md"  # its examples that print nothing: test_extending
-PAGES = [ROOT / "README.md", COURSE, PLUGINS]
+PLANS = ROOT / "docs" / "plans.md"
+PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS]
 EXAMPLES = [
     (page, block)
     for page in PAGES
@@ -21,12 +22,30 @@ EXAMPLES = [
 pytestmark = pytest.mark.skipif(not COURSE.exists(), reason="the pages are not here")
 
 
+def on_two_threads(monkeypatch):
+    """Numba's kernels at once, on two threads: what the page on plans shows."""
+    pytest.importorskip("numba")
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    monkeypatch.setattr("tensorgraph_numpy.threads.POOL.threads", 2)
+
+
 @pytest.mark.parametrize(
     ("page", "example"), EXAMPLES, ids=[f"{p.name}:{b.line}" for p, b in EXAMPLES]
 )
-def test_an_example_prints_what_the_page_says(page, example):
+def test_an_example_prints_what_the_page_says(page, example, monkeypatch):
+    if page == PLANS:
+        on_two_threads(monkeypatch)
     assert example.output is not None, "every example shows what it prints"
     assert run(example.code) == example.output
+
+
+def test_the_picture_is_that_of_the_first_plan(monkeypatch, tmp_path):
+    on_two_threads(monkeypatch)
+    path = tmp_path / "plan.svg"
+    run(blocks(PLANS, "python")[0].code + f"step.plan.draw({str(path)!r})")
+    assert path.read_text("utf-8") == (PLANS.parent / "plan.svg").read_text("utf-8"), (
+        'draw it anew: step.plan.draw("docs/plan.svg")'
+    )
 
 
 @pytest.mark.parametrize(
