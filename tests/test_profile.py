@@ -239,3 +239,39 @@ def test_a_runner_that_tells_nothing_is_named(compiler):
     step.plan.runner = Mute()
     with pytest.raises(RecordingError, match=r"profile: Mute does not tell its parts; give it"):
         step.plan.profile()
+
+
+def test_a_plan_whose_kernels_are_being_compiled_is_profiled_as_it_runs(monkeypatch, capsys):
+    """On NumPy, to the end of the profile even if the kernels come meanwhile; then on those."""
+    pytest.importorskip("numba")
+    from tensorgraph_numba.plan import beside, runner
+
+    class Process:
+        returncode = None
+        polled = 0
+
+        def poll(self):
+            self.polled += 1
+            return self.returncode
+
+        def terminate(self): ...
+
+    process = Process()
+    monkeypatch.delenv(beside.VARIABLE, raising=False)
+    monkeypatch.setattr(beside.warm, "start", lambda missing: process)
+    monkeypatch.setattr(
+        runner.Plan, "missing", lambda self: [] if process.returncode == 0 else ["k"]
+    )
+    step = tg.compile(lambda x: tg.ops.tanh(tg.ops.relu(x * 2.0)))
+    x = tg.tensor(np.ones((64, 64), "float32"))
+    step(x)
+    before = [task.name for task in step.plan.outline().tasks]
+    assert before == ["multiply", "relu", "tanh"]
+    process.returncode = 0  # they are ready
+    found = step.plan.profile(steps=3)
+    assert sorted(row.task.name for row in found.rows) == sorted(before)
+    assert all(row.seconds > 0 for row in found.rows)
+    step(x)
+    assert [task.name for task in step.plan.outline().tasks] == ["chain"]
+    assert [row.task.name for row in step.plan.profile(steps=3).rows] == ["chain"]
+    assert "kernels" in capsys.readouterr().err
