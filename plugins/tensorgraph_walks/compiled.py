@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from tensorgraph_walks.record import Recording, tensors_in
 from tensorgraph_walks.simplify import simplified
 
 LIMIT = 16  # plans of one step
+
+_running = threading.RLock()  # plans write into memory of their own, and of the tensors they share
 
 
 class Plan:
@@ -62,8 +65,9 @@ class Plan:
     def run(self, arguments: Sequence[Tensor], hosts: Sequence[Any]) -> Any:
         """Run the plan with these numbers of the host's."""
         program, backend = self.program, self.backend
-        self.given = arguments, hosts
-        arrays = self.runner.run([x.data for x in arguments], hosts)
+        with _running:
+            self.given = arguments, hosts
+            arrays = self.runner.run([x.data for x in arguments], hosts)
         made = [Tensor(x, backend, spec) for x, spec in zip(arrays, self._specs, strict=True)]
         for x in program.assigned:
             x.version += 1
@@ -216,7 +220,10 @@ def _backend(program: Program, arguments: Sequence[Tensor]) -> Backend:
 
 
 def _runner(program: Program, backend: Backend) -> Runner:
-    """The compiler that a plugin offers for the backend, the backend's own, or the interpreter."""
+    """The first compiler for the backend that takes the program; else, and where ops are pinned to
+    kernels, the interpreter."""
+    if config.current().kernels:
+        return Interpreter(program, backend)
     for compiler in PLUGINS.compilers_for(backend):
         runner: Runner | None = compiler(program, backend)
         if runner is not None:

@@ -68,7 +68,6 @@ class Plan:
         self._loans = list(planner.loans.values())
         lent = {held.tensor: held for held in self._loans}
         self._assigned = [(tensor, lent[tensor]) for tensor in planned.assigned]
-        self._results = [self._array(x) for x in (*planned.outputs, *planned.gradients.values())]
 
     def _array(self, value: Value) -> Any:
         bench = self.benches[0]
@@ -79,14 +78,21 @@ class Plan:
 
     def _copy(self, planner: Planner) -> None:
         """Write what could not be written in place; first aside what lies where others write."""
-        copies = [(self._array(value), held, planner.root(value)) for value, held in planner.copies]
-        for i, (source, held, root) in enumerate(copies):
-            if root in planner.program.state:
-                aside = np.empty_like(source)
-                self._host(functools.partial(np.copyto, aside, source))
-                copies[i] = (aside, held, root)
-        for source, held, _ in copies:
+        program = planner.program
+        copies = [(self._aside(value), held) for value, held in planner.copies]
+        keep = self._aside if copies else self._array
+        self._results = [keep(x) for x in (*program.outputs, *program.gradients.values())]
+        for source, held in copies:
             self._host(functools.partial(np.copyto, held.array, source))
+
+    def _aside(self, value: Value) -> Any:
+        """The array of a value, or of a copy of it where it is a tensor's."""
+        array = self._array(value)
+        if self.planner.root(value) not in self.planner.program.state:
+            return array
+        aside = np.empty_like(array)
+        self._host(functools.partial(np.copyto, aside, array))
+        return aside
 
     def _close(self) -> None:
         """What was put down so far becomes tables, run by all threads."""
