@@ -152,6 +152,6 @@ def register_commands(register: Register) -> None:
 
 @hookspec
 def register_checks(register: Register) -> None:
-    """Offer lines for ``tensorgraph doctor``: ``check()`` returns pairs (name, text). A function, or
-    "module:function", imported on use.
+    """Offer lines for ``tensorgraph doctor``: ``check()`` returns pairs (name, text). A function,
+    or "module:function", imported on use.
     """

@@ -46,8 +46,7 @@ class Optimizer:
         self.steps = 0
         self.updates = [0] * len(self.parameters)  # of each: one that was frozen has fewer
         self.memory: list[dict[str, Tensor]] = [{} for _ in self.parameters]
-        self._moved: Sequence[int] = ()  # by the last step
-        self._paces: tuple[int, ...] | None = None
+        self.last_moved: Sequence[int] = []  # by the last step
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
@@ -60,7 +59,7 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that has a gradient and is not frozen."""
         if (listener := config.current().listener) is not None:
-            listener.settings(self, ("lr", "steps", "_moved", "_paces"))
+            listener.settings(self, ("lr", "steps", "last_moved"))
         moving = [
             i for i, p in enumerate(self.parameters) if p.requires_grad and p.grad is not None
         ]
@@ -80,14 +79,6 @@ class Optimizer:
                     memory[slot].assign(new[slot])
                 p.assign(value)
 
-    @property
-    def paces(self) -> tuple[int, ...]:
-        """For each parameter that is not frozen, which is the first with as many updates."""
-        if self._paces is None:
-            counts = [n for n, p in zip(self.updates, self.parameters) if p.requires_grad]
-            self._paces = tuple([counts.index(n) for n in counts])
-        return self._paces
-
     def _advance(self, moving: Sequence[int]) -> dict[int, dict[str, Tensor]]:
         """Count a step of these parameters; the numbers of it for each. Those that are alike, in
         updates, dtype and backend, share them."""
@@ -101,8 +92,7 @@ class Optimizer:
             self.steps += 1
             for i in moving:
                 self.updates[i] += 1
-            if moving is not self._moved:
-                self._moved, self._paces = moving, None
+            self.last_moved = moving
             found = [self.scalars(self.updates[group[0]]) for group in alike.values()]
             return [x for scalars in found for x in scalars.values()]
 
@@ -173,4 +163,4 @@ class Optimizer:
             if x.spec != p.spec:
                 raise ShapeError(f"{name}: {key} in the state is {x.spec}, its parameter {p.spec}")
         self.steps, self.lr = int(state["steps"]), float(state["lr"])
-        self.updates, self.memory, self._paces = updates, memory, None
+        self.updates, self.memory, self.last_moved = updates, memory, []

@@ -167,13 +167,10 @@ class Inspected(Runner, Protocol):
 
 def compile(step: Step) -> Step:
     """The same function, recorded on the first call with arguments of each signature (shapes,
-    dtypes, values that are no tensors, training mode) and replayed on the others.
-
-    A replay builds no graph and runs planned kernels. What a step reads besides its arguments,
-    tensors and the settings of layers and optimizers, is looked up again each time; any other
-    object is taken as it was. A parameter that the step updates is left without ``grad``.
-    Raises ``RecordingError``, naming the line, where a step reads a tensor's value or makes a
-    tensor from data.
+    dtypes, values that are no tensors, training mode) and replayed on the others by planned
+    kernels, without a graph. Tensors and the settings of layers and optimizers that it reads are
+    looked up again each time. A parameter that it updates is left without ``grad``. ``RecordingError``
+    names the line where a step reads a tensor's value or makes a tensor from data.
     """
     compiled: Step = PLUGINS.walk("compile", step)
     return compiled

@@ -35,7 +35,7 @@ class Guard(NamedTuple):
         return is_plain(self.value) and bool(found == self.value)
 
     def __str__(self) -> str:
-        named = isinstance(self.thing, Variable)
+        named = isinstance(self.thing, Variable | Paces)
         return str(self.thing) if named else f"{type(self.thing).__name__}.{self.name}"
 
 
@@ -54,6 +54,29 @@ class Variable:
 
     def __str__(self) -> str:
         return f"{self.name} in {self.function}()"
+
+
+class Paces:
+    """Which parameters of an optimizer have had as many updates: those share their numbers."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.moved: Any = None
+        self.counted: tuple[int, ...] = ()
+
+    @property
+    def value(self) -> tuple[int, ...]:
+        """For each parameter that is not frozen, which is the first with as many. Looked up anew
+        when the last step was not one of those that moved the same ones."""
+        found = self.optimizer
+        if found.last_moved is not self.moved:
+            pairs = zip(found.updates, found.parameters, strict=True)
+            counts = [n for n, p in pairs if p.requires_grad]
+            self.moved, self.counted = found.last_moved, tuple([counts.index(n) for n in counts])
+        return self.counted
+
+    def __str__(self) -> str:
+        return f"{type(self.optimizer).__name__}.updates"
 
 
 def is_plain(value: Any) -> bool:
@@ -89,7 +112,8 @@ def after(recording: Recording, program: Program) -> list[Guard]:
         found += _settings(layer, settings, settings.keys() - {"training"}, PARTS)
     for owner, (free, settings) in recording.owners.items():
         found += _settings(owner, settings, settings.keys() - {*free}, (list,))
-        found.append(Guard(owner, "paces", owner.paces))
+        paces = Paces(owner)
+        found.append(Guard(paces, "value", paces.value))
     for x in program.state.values():
         if isinstance(x, Parameter):
             found += [Guard(x, "_frozen", x._frozen), Guard(x, "backend", x.backend)]
