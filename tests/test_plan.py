@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from tensorgraph_train.finite import first_nonfinite
+from tensorgraph_walks.record import record
 
 import tensorgraph as tg
 from tensorgraph.errors import RecordingError
-from tensorgraph_walks.record import record
 
 
 def test_a_recording_holds_forward_and_backward_and_reads_like_a_program():
