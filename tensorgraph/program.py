@@ -169,7 +169,7 @@ def compile(step: Step) -> Step:
     """The same function, recorded on the first call with arguments of each signature (shapes,
     dtypes, values that are no tensors, training mode) and replayed on the others by planned
     kernels, without a graph. Tensors and the settings of layers and optimizers that it reads are
-    looked up again each time. A parameter that it updates is left without ``grad``. ``RecordingError``
+    looked up again each time. A parameter that it updates is left without ``grad``. An error
     names the line where a step reads a tensor's value or makes a tensor from data.
     """
     compiled: Step = PLUGINS.walk("compile", step)
