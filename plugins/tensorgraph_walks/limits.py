@@ -1,4 +1,4 @@
-"""What a backend's array library does at best, measured once in some 100 ms."""
+"""What a backend's array library does at best, measured once, in 0.1 to 0.2 s."""
 
 from __future__ import annotations
 
