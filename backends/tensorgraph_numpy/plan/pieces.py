@@ -14,9 +14,9 @@ from tensorgraph.program import Call, Value
 from tensorgraph_numpy.plan.direct import Direct, direct
 from tensorgraph_numpy.plan.split import Batch
 
-CHUNK_BYTES = 1 << 20  # of the largest value of a chunk: a core's cache has two or three of them
+CHUNK_BYTES = 6 << 20  # of the largest value of a chunk: several of them fit the shared cache
 BYTES_PER_SECOND, FLOPS_PER_SECOND = 2e10, 6e10  # of one thread, to guess what a call costs
-FEWEST, MOST = 8, 64  # samples of a chunk: fewer make short calls of NumPy, which cost as much
+FEWEST, MOST = 16, 64  # samples of a chunk: fewer make short runs in memory and short calls
 
 
 @dataclasses.dataclass(frozen=True)

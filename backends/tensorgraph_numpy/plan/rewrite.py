@@ -8,64 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph import Op, Shaped, Spec, config, ops
+from tensorgraph import Op, Spec, config, ops
 from tensorgraph.backend import Backend
 from tensorgraph.discovery import PLUGINS
-from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph.tensor import Number
-from tensorgraph_numpy.kernels import linalg, random
-from tensorgraph_numpy.plan import split
+from tensorgraph_numpy.kernels import random
 from tensorgraph_numpy.plan.expand import expanded
+from tensorgraph_numpy.plan.own_ops import dropout_mask, masked, product
 from tensorgraph_numpy.plan.split import Batch
-
-
-@op
-def dropout_mask(x: Shaped, key: Shaped, *, p: float, first: int) -> Spec:
-    """All bits of an integer as wide as ``x`` where ``drop`` keeps its element, else none; of a
-    piece of the batch, whose first element has the word number ``first``."""
-    return Spec(x.shape, f"int{8 * np.dtype(x.dtype).itemsize}")
-
-
-@op
-def masked(x: Shaped, mask: Shaped, *, scale: float) -> Spec:
-    """``x * scale`` where the bits of ``mask`` are set, else 0."""
-    return Spec(x.shape, x.dtype)
-
-
-@op
-def product(x: Shaped, y: Shaped, *, turned: tuple[bool, bool]) -> Spec:
-    """``x @ y`` of matrices, of which those that are ``turned`` come transposed."""
-    return Spec((x.shape[1 if turned[0] else 0], y.shape[0 if turned[1] else 1]), x.dtype)
-
-
-product.flops(lambda out, x, y, *, turned: 2 * out.size * x.shape[0 if turned[0] else 1])
-product.kernel(lambda xp, x, y, *, turned: linalg.product(x, y, turned=turned))
-dropout_mask.kernel(lambda xp, x, key, *, p, first: random.dropout_mask(x, key, p=p, first=first))
-masked.kernel(lambda xp, x, mask, *, scale: random.masked(x, mask, scale=scale))
-
-
-def _split_product(call: Call, axes: split.Axes) -> split.Split | None:
-    """By the rows of ``x`` or the columns of ``y``; by the sum that both share, added up."""
-    x, y = (
-        None if z not in axes else axes[z] ^ turned
-        for z, turned in zip(call.inputs, call.params["turned"])
-    )
-    match x, y:
-        case 0, None:
-            return split.Split(0)
-        case None, 1:
-            return split.Split(1)
-        case 1, 0:
-            return split.Split(None)
-    return None
-
-
-SPLITS: dict[str, split.Rule] = {  # of these ops
-    "dropout_mask": split.RULES["drop"],
-    "masked": lambda call, axes: split.Split(0) if axes.get(call.inputs[0]) == 0 else None,
-    "product": _split_product,
-}
 
 
 def rewritten(program: Program, backend: Backend) -> Program:
@@ -91,6 +42,7 @@ class Rewriting:
         self.readers = collections.Counter(x for call in program.calls for x in call.inputs)
         self.readers.update(program.results())
         self.masks: dict[Any, Value] = {}
+        self.pooled: dict[Value, Value] = {}  # maxima after relu → before it
 
     def call(self, op: Op[...], *inputs: Value, out: Value | None = None, **params: Any) -> Value:
         """Add a call; its output is new, unless it stands for the value ``out``."""
@@ -104,6 +56,11 @@ class Rewriting:
         return not PLUGINS.kernels_for(self.backend, call.op.name) and not any(
             name == call.op.name for name, _ in config.current().kernels
         )
+
+    def maker(self, x: Value, name: str) -> Call | None:
+        """The call that made a value, if it was of this op."""
+        call = self.made.get(x)
+        return call if call is not None and call.op.name == name else None
 
     def product(self, x: Value, y: Value, *, out: Value, turned: bool = False) -> None:
         """Add ``x @ y``, or with ``turned`` the product of the transposes, of what these values
@@ -143,7 +100,7 @@ def _drop(work: Rewriting, call: Call) -> bool:
     """One mask, drawn once, for the forward pass and the backward pass."""
     x, key = call.inputs
     p = call.params["p"]
-    if not random.kept_bound(p):
+    if not random.kept_bound(p) or not work.ours(call):
         return False
     place = (key, p, x.spec)
     if place not in work.masks:
@@ -176,6 +133,38 @@ def _permute_dims(work: Rewriting, call: Call) -> bool:
     return True
 
 
+def _max_pool(work: Rewriting, call: Call) -> bool:
+    """The largest of what relu gives is relu of the largest: a quarter of the elements, say."""
+    relu = work.maker(call.inputs[0], "relu")
+    if relu is None or not work.ours(relu):
+        return False
+    before = work.call(call.op, *relu.inputs, **call.params)
+    work.pooled[call.out] = before
+    work.call(relu.op, before, out=call.out)
+    return True
+
+
+def _multiply(work: Rewriting, call: Call) -> bool:
+    """The gradient of relu before pooling, ``max_pool_input(g, y, out) * (y > 0)`` with ``y`` the
+    result of relu, is where ``out > 0``, and goes where the largest was before relu."""
+    for x, mask in (call.inputs, call.inputs[::-1]):
+        pool, cast = work.maker(x, "max_pool_input"), work.maker(mask, "cast")
+        if pool is None or cast is None or work.readers[x] > 1:
+            continue
+        g, y, out = pool.inputs
+        greater, relu = work.maker(cast.inputs[0], "greater"), work.maker(y, "relu")
+        if greater is None or relu is None or out not in work.pooled:
+            continue
+        zero = work.program.constants.get(greater.inputs[1])
+        if greater.inputs[0] is not y or zero is None or zero.shape or zero.data != 0:
+            continue
+        positive = work.call(greater.op, out, greater.inputs[1])
+        kept = work.call(call.op, g, work.call(cast.op, positive, **cast.params))
+        work.call(pool.op, kept, *relu.inputs, work.pooled[out], out=call.out, **pool.params)
+        return True
+    return False
+
+
 def _standardize_input(work: Rewriting, call: Call) -> bool:
     """Where the statistics are those of the batch: what is summed over it becomes ready before
     the pieces, which do not know how many samples there are."""
@@ -196,6 +185,8 @@ def _standardize_input(work: Rewriting, call: Call) -> bool:
 RULES: dict[str, Any] = {
     "drop": _drop,
     "matmul": _matmul,
+    "max_pool": _max_pool,
+    "multiply": _multiply,
     "permute_dims": _permute_dims,
     "standardize_input": _standardize_input,
 }

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from tensorgraph.backend import Backend
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_numpy.plan import pieces
+from tensorgraph_numpy.plan.own_ops import SPLITS
 from tensorgraph_numpy.plan.phases import Phase, phases
-from tensorgraph_numpy.plan.rewrite import SPLITS
 from tensorgraph_numpy.plan.split import ELEMENTWISE, Batch
 
 WORTH_PIECES = 300e-6  # seconds of work in pieces: below, neither threads nor the cache gain
