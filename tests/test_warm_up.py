@@ -93,6 +93,66 @@ def test_a_cache_of_its_own(warm, tmp_path):
     assert run() == ["True True"], "in another process too"
 
 
+class Process:
+    """What another process seems to be; it ends when its status is set."""
+
+    def __init__(self):
+        self.status = None
+
+    def poll(self):
+        return self.status
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_one_process_compiles_beside_a_run(warm, monkeypatch, capsys, status):
+    started = []
+
+    def start(names):
+        started.append((list(names), Process()))
+        return started[-1][1]
+
+    monkeypatch.setattr(warm, "_start", start)
+    builder = warm.Builder()
+    assert builder.done()
+    builder.ask(["a", "b"])
+    builder.ask(["b", "c"])
+    assert [names for names, _ in started] == [["a", "b"]]
+    assert not builder.done()
+    started[0][1].status = status
+    assert not builder.done(), "there is more"
+    assert started[1][0] == ["c"]
+    assert capsys.readouterr().err == ""
+    started[1][1].status = 0
+    assert builder.done() and builder.done()
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert ("could not be compiled" if status else "were compiled beside the run in 0 s") in said
+    builder.ask(["a", "c"])
+    assert builder.done(), "each is compiled once"
+
+
+BESIDE = """
+import time, numpy as np, tensorgraph as tg
+w = tg.tensor(np.eye(32, dtype="float32"))
+step = tg.compile(lambda x: tg.ops.tanh(x @ w))
+x = tg.tensor(np.ones((8, 32), "float32"))
+first, start = step(x).numpy(), time.monotonic()
+while not step.plan.runner.settled and time.monotonic() - start < 300:
+    time.sleep(0.1)
+    np.testing.assert_allclose(step(x).numpy(), first, rtol=1e-6)
+print(type(step.plan.runner.runner).__module__)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_goes_over_to_compiled_kernels(warm, tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    run = [sys.executable, "-c", BESIDE]
+    done = subprocess.run(run, check=True, env=environment, capture_output=True, text=True)
+    assert done.stdout == "tensorgraph_numba.plan.runner\n"
+    assert done.stderr.startswith("tensorgraph: kernels were compiled beside the run in ")
+
+
 @pytest.mark.slow
 def test_everything_compiles(warm, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import os
 import pkgutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,8 +21,6 @@ from tensorgraph_numba import kernels, native
 from tensorgraph_numba.kernels import choice, program
 from tensorgraph_numba.kernels.tile_code import Shape
 from tensorgraph_numba.vector import unit
-
-NICENESS = 10  # compiling leaves the processor to the work that it is for
 
 
 def all_kernels() -> list[str]:
@@ -85,8 +85,55 @@ def name_of(kernel: object, dtype: str) -> str:
     return f"{found}@{dtype}"
 
 
-def start(names: Iterable[str]) -> subprocess.Popen[bytes]:
-    """Begin to compile kernels in another process, which ends with this one."""
+class Builder:
+    """Compiles kernels in one other process at a time, each once, beside the work of this one."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.asked: set[str] = set()
+        self.waiting: list[str] = []
+        self.started = 0.0
+        self.failed = False
+
+    def ask(self, names: Iterable[str]) -> None:
+        """Compile these too, after those that were asked for before."""
+        self.waiting += [name for name in names if name not in self.asked]
+        self.asked.update(self.waiting)
+        self.done()
+
+    def done(self) -> bool:
+        """Whether all that was asked for is compiled, or could not be."""
+        if self.process is not None:
+            if (status := self.process.poll()) is None:
+                return False
+            self.process, self.failed = None, self.failed or status != 0
+            if not self.waiting:
+                self._say()
+        elif self.waiting:
+            self.started = time.monotonic()
+        if self.waiting:
+            self.process, self.waiting = _start(self.waiting), []
+        return self.process is None
+
+    def _say(self) -> None:
+        seconds = time.monotonic() - self.started
+        said = (
+            "kernels could not be compiled; 'tensorgraph warm-up' says why"
+            if self.failed
+            else f"kernels were compiled beside the run in {seconds:.0f} s, and kept for the next"
+        )
+        print(f"tensorgraph: {said}", file=sys.stderr)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+
+
+BUILDER = Builder()
+atexit.register(BUILDER.stop)
+
+
+def _start(names: Iterable[str]) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "TENSORGRAPH_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tensorgraph_numba.warm", *names]
     quiet = subprocess.DEVNULL
@@ -100,6 +147,4 @@ def build(names: Iterable[str]) -> None:
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
     build(sys.argv[1:])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,27 +22,20 @@ class Beside:
     def __init__(self, plan: runner.Plan, meanwhile: Inspected, missing: list[str]) -> None:
         self.plan = plan
         self.runner = meanwhile
-        self.started = time.monotonic()
-        self.process = warm.start(missing)
         self.settled = False
-        atexit.register(self.process.terminate)
+        warm.BUILDER.ask(missing)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
-        if not self.settled and self.process.poll() is not None:
+        if not self.settled and warm.BUILDER.done():
             self._settle()
         return self.runner.run(arguments, hosts)
 
     def _settle(self) -> None:
         """Go over to the compiled kernels, if they are there."""
         self.settled = True
-        seconds = time.monotonic() - self.started
-        if self.process.returncode == 0 and not self.plan.missing():
+        if not self.plan.missing():
             self.plan.finish()
             self.runner = self.plan
-            said = f"kernels were compiled beside the run in {seconds:.0f} s, and kept for the next"
-        else:
-            said = "kernels could not be compiled; 'tensorgraph warm-up' says why"
-        print(f"tensorgraph: {said}", file=sys.stderr)
 
     def outline(self) -> Outline:
         return self.runner.outline()
