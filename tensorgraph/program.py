@@ -41,7 +41,7 @@ class Program:
     state      tensors that were there before: parameters, buffers, an optimizer's memory
     constants  numbers that the step's own code holds
     hosts      (make, values): what ``make()`` returns anew in every run, such as a learning rate
-    added      leaves → the gradient that a backward pass found there and added to
+    added      leaves → the gradient that was there before, which the step reads
     calls      in the order in which they ran
     assigned   tensors → what was written into them
     gradients  leaves → the gradient that a backward pass left there
