@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tensorgraph_numpy import threads
-from tensorgraph_numpy.plan import pieces, runner, schedule
+from tensorgraph_numpy.plan import blocks, pieces, runner, schedule
 
 import tensorgraph as tg
 
@@ -33,6 +33,9 @@ def small_pieces(monkeypatch):
     monkeypatch.setattr(schedule, "WORTH_PIECES", 0.0)
     monkeypatch.setattr(pieces, "FEWEST", 1)
     monkeypatch.setattr(pieces, "MOST", 2)
+    monkeypatch.setattr(blocks, "LARGE", 2)
+    monkeypatch.setattr(blocks, "BLOCK", 5)
+    monkeypatch.setattr(blocks, "WORTH_SHARING", 0)
 
 
 @st.composite

@@ -11,7 +11,7 @@ from tensorgraph_numpy.plan.own_ops import SPLITS
 from tensorgraph_numpy.plan.phases import Phase, phases
 from tensorgraph_numpy.plan.split import ELEMENTWISE, Batch
 
-WORTH_PIECES = 300e-6  # seconds of work in pieces: below, neither threads nor the cache gain
+WORTH_PIECES = 200e-6  # seconds of work in a phase: below, neither threads nor the cache gain
 HEAVY_BYTES = 1 << 18  # of a matrix that would be read again for every piece
 FEW_ROWS = 64  # samples with which a product takes longer to read its matrix than to use it
 
@@ -26,8 +26,10 @@ def batch_of(program: Program, backend: Backend) -> Batch:
         if not few:
             some = pieces.Chunk(0, max(1, batch.size // 2))
             few = {c.out for c in split if pieces.of_piece(c, batch, some, backend) is None}
-        if not few and sum(map(pieces.cost, split)) < WORTH_PIECES:
-            few = {c.out for c in split}
+        if not few:
+            found = [phase for phase in phases(program.calls, batch) if phase.pieces]
+            slight = [p for p in found if sum(map(pieces.cost, p.calls)) < WORTH_PIECES]
+            few = {c.out for phase in slight for c in phase.calls}
         if not few:
             return batch
         whole |= few
