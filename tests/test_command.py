@@ -12,6 +12,9 @@ import pytest
 from PIL import Image
 from training_help import command, pictures, train
 
+import tensorgraph as tg
+from tensorgraph.discovery import Plugins
+
 COMMAND = [sys.executable, "-m", "tensorgraph_cli"]
 
 
@@ -114,7 +117,7 @@ def test_help_is_fast_and_lists_the_commands():
     found = process("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert found.returncode == 0
-    for name in ("train", "evaluate", "predict", "plugins", "doctor"):
+    for name in ("train", "evaluate", "predict", "plugins", "doctor", "warm-up"):
         assert f"  {name} " in found.stdout
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 0.5, "seconds of a processor: the clock would measure its neighbours"
@@ -146,6 +149,30 @@ def test_doctor_says_which_backend_won_and_why(capsys, monkeypatch):
     monkeypatch.setenv("TENSORGRAPH_BACKEND", "auto")
     assert command("doctor") == 0
     assert "auto, chosen by the environment variable TENSORGRAPH_BACKEND" in capsys.readouterr().out
+
+
+def test_doctor_says_who_runs_compiled_steps(capsys, monkeypatch):
+    class Odd:
+        @tg.hookimpl
+        def register_compilers(self, register):
+            register(backend="odd", name="fast", compiler="nowhere:compile")
+
+        @tg.hookimpl
+        def register_checks(self, register):
+            register("lines", lambda: [("weather", "fine"), ("mood", "good")])
+            register("fails", "nowhere:check")
+
+    plugins = Plugins()
+    plugins.register(Odd(), "odd")
+    for kind in ("compilers", "checks"):
+        rows = {**getattr(tg.plugins, kind), **getattr(plugins, kind)}
+        monkeypatch.setitem(tg.plugins.registries, f"register_{kind}", rows)
+    assert command("doctor") == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "odd by fast, or else op by op" in lines
+    assert any(line.endswith("chunked, or else op by op") for line in lines)
+    assert {"weather fine", "mood good"} <= {*lines}
+    assert any("the check 'fails' cannot be imported from 'nowhere:check'" in x for x in lines)
 
 
 def test_plugins_lists_what_each_registers(capsys):
