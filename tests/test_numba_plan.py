@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tensorgraph as tg
 
 pytest.importorskip("numba")
-from tensorgraph_numba.plan import runner  # noqa: E402
+from tensorgraph_numba.plan import runner
 
 examples = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)

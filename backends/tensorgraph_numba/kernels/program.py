@@ -101,10 +101,13 @@ def tile_kernel(shape: Shape) -> Any:
 def kernel_named(name: str) -> Any:
     """The kernel of a tile, by its name."""
     _, rows, vectors, lanes, *words = name.split("_")
-    numbers = {word.rstrip("0123456789"): word for word in words}
-    more = {field: int(word.removeprefix(field) or True) for field, word in numbers.items()}
-    shape = Shape(int(rows), int(vectors), int(lanes))._replace(**more)
-    return tile_kernel(Shape(*shape[:3], *map(bool, shape[3:6]), *shape[6:]))
+    masked, lanewise, summed = (word in words for word in ("masked", "lanewise", "summed"))
+    taps, shift = (
+        next((int(word.removeprefix(field)) for word in words if word.startswith(field)), 0)
+        for field in ("taps", "shift")
+    )
+    sizes = int(rows), int(vectors), int(lanes)
+    return tile_kernel(Shape(*sizes, masked, lanewise, summed, taps, shift))
 
 
 @kernel
