@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from tensorgraph_numpy import threads
+from tensorgraph_numpy.plan import blocks, pieces, runner, schedule
 from training_help import command
 
 import tensorgraph as tg
@@ -70,3 +72,21 @@ def said(capsys):
         return error
 
     return run
+
+
+@pytest.fixture
+def numpy_alone(monkeypatch):
+    """NumPy's compiler is asked, whatever others are installed."""
+    monkeypatch.setattr(tg.plugins, "compilers_for", lambda backend: [runner.compile_program])
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Even the smallest work is taken in pieces, of a few samples, and shared among threads."""
+    monkeypatch.setattr(threads, "WORTH_SHARING", 0.0)
+    monkeypatch.setattr(schedule, "WORTH_PIECES", 0.0)
+    monkeypatch.setattr(pieces, "FEWEST", 1)
+    monkeypatch.setattr(pieces, "MOST", 2)
+    monkeypatch.setattr(blocks, "LARGE", 2)
+    monkeypatch.setattr(blocks, "BLOCK", 5)
+    monkeypatch.setattr(blocks, "WORTH_SHARING", 0)
