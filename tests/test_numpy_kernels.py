@@ -217,6 +217,17 @@ def test_sums_of_columns(rows, columns, dtype, layout, wide, as_row):
 
 
 @examples
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=3), dtypes, layouts)
+def test_sums_of_all(shape, dtype, layout):
+    x, every = numbers(tuple(shape), dtype, 0, layout), tuple(range(len(shape)))
+    kernel = next(k for k in KERNELS if k.op == "sum")
+    if not kernel.supports(tg.Spec(x.shape, dtype), axis=every, keepdims=False):
+        assert x.size < 2
+        return
+    both("sum", x, threads_used=1, axis=every, keepdims=False)
+
+
+@examples
 @given(
     st.integers(0, 9),
     st.integers(1, 5),
@@ -242,7 +253,7 @@ def test_every_kernel_is_compared_with_the_portable_one():
     compared = """
         avg_pool avg_pool_input conv conv_input conv_weight drop label_cross_entropy
         label_cross_entropy_input matmul max_pool max_pool_input max_pool_pick random_bits relu
-        sigmoid sum_to
+        sigmoid sum sum_to
     """.split()  # noqa: SIM905
     assert {k.op for k in KERNELS} == set(compared)
 

@@ -53,12 +53,16 @@ def sigmoid(x: Any) -> Any:
 
 
 def sigmoid_into(x: Any, out: Any = None) -> Any:
-    """``exp(min(x, 0)) / (exp(min(x, 0)) + exp(min(-x, 0)))``, of which no part overflows."""
-    zeros = zeros_beside(x)
-    above = np.minimum(x, zeros, out=np.empty_like(x))
     below = np.negative(x, out=np.empty_like(x) if out is None else out)
-    np.minimum(below, zeros, out=below)
+    return sigmoid_beside(x, zeros_beside(x), below)
+
+
+def sigmoid_beside(x: Any, zeros: Any, below: Any) -> Any:
+    """``exp(min(x, 0)) / (exp(min(x, 0)) + exp(min(-x, 0)))``, of which no part overflows; given
+    ``below`` is ``-x``, and becomes the result."""
+    above = np.minimum(x, zeros, out=np.empty_like(x))
     np.exp(above, above)
+    np.minimum(below, zeros, out=below)
     np.exp(below, below)
     np.add(above, below, below)
     return np.divide(above, below, below)

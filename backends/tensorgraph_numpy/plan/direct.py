@@ -50,6 +50,10 @@ def direct(op: Op[...], kernel: Run, specs: Sequence[Spec], params: Mapping[str,
             return maker(specs, params)
     if kernel is reduction.column_sums:
         return _column_sums(specs[0], **params)
+    if kernel is reduction.total:
+        return _total(specs[0])
+    if kernel is activation.sigmoid and specs[0].size <= activation.FEW:
+        return _small_sigmoid(specs[0])
     if kernel in WITH_OUT:
         return Direct(WITH_OUT[kernel], WITH_OUT[kernel], True)
     own = getattr(kernel, "__module__", "").startswith("tensorgraph_numpy.kernels.")
@@ -97,6 +101,17 @@ def _column_sums(x: Spec, shape: tuple[int, ...]) -> Direct:
     if len(shape) == 1:
         return Direct(total, fresh=True)
     return Direct(lambda x: total(x).reshape(shape), fresh=True)
+
+
+def _total(x: Spec) -> Direct:
+    ones = np.ones(x.size, x.dtype)
+    return Direct(lambda x: x.reshape(-1).dot(ones), fresh=True)
+
+
+def _small_sigmoid(x: Spec) -> Direct:
+    zeros = np.zeros(x.shape, x.dtype)
+    beside = activation.sigmoid_beside
+    return Direct(lambda x: beside(x, zeros, np.negative(x)), fresh=True)
 
 
 def _product(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
