@@ -42,7 +42,7 @@ class Direct(NamedTuple):
 
 def direct(op: Op[...], kernel: Run, specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
     """The shortest way to run a kernel that was chosen for these specs and parameters."""
-    if getattr(kernel, "func", None) is op.portable:
+    if op.portable is not None and getattr(kernel, "func", None) is op.portable:
         if op.name in UFUNCS:
             return Direct(UFUNCS[op.name], UFUNCS[op.name], True)
         maker = MAKERS.get(op.name)

@@ -39,7 +39,7 @@ class Runner:
             if in_pieces:
                 kept = {x for x in by_pieces if x in batch.axes}
                 gathered = {c.out for c in calls if c.out in by_whole and c.out in batch.axes}
-                rows = (batch, self.chunks, self._in_rows(phases[:i], batch))
+                rows = (batch, self.chunks, _in_rows(phases[:i], batch))
                 self.phases.append(Pieces(calls, *rows, slots, kept, gathered, backend))
                 by_pieces |= read
             else:
@@ -57,11 +57,6 @@ class Runner:
         self._results = [slots[x] for x in (*program.outputs, *program.gradients.values())]
         self._rows = sum(map(len, self.chunks))
 
-    def _in_rows(self, phases: Sequence[Phase], batch: Batch) -> set[Value]:
-        """What chunks have a piece of after these phases."""
-        calls = [call for phase in phases if phase.pieces for call in phase.calls]
-        return {x for call in calls for x in (*call.inputs, call.out) if x in batch.axes}
-
     def outline(self) -> Outline:
         made = [
             Stage(
@@ -77,7 +72,7 @@ class Runner:
         sums = {self._values[slot] for phase in split for slot in phase.sums}
         whole = {self._values[slot] for phase in split for slot, _ in phase.gathered}
         pieces = {call.out for phase in split for call in phase.calls} - sums - whole
-        threads = max((len(phase.threads) for phase in split), default=1)
+        threads = max((phase.threads for phase in self.phases), default=1)
         return Outline(self.program, made, threads, pieces=pieces, sums=sums)
 
     def timings(self, replay: Callable[[], object], times: int) -> Timings:
@@ -113,3 +108,9 @@ class Runner:
         for tensor, slot in self._assigned:
             tensor.data = values[slot]
         return [values[slot] for slot in self._results]
+
+
+def _in_rows(phases: Sequence[Phase], batch: Batch) -> set[Value]:
+    """What chunks have a piece of after these phases."""
+    calls = [call for phase in phases if phase.pieces for call in phase.calls]
+    return {x for call in calls for x in (*call.inputs, call.out) if x in batch.axes}

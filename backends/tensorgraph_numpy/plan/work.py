@@ -45,6 +45,12 @@ class Whole:
     def __str__(self) -> str:
         return "whole values"
 
+    @property
+    def threads(self) -> int:
+        return max(
+            (len(part.shares) for part in self._parts if isinstance(part, Blocks)), default=1
+        )
+
     def parts(self) -> list[Parts]:
         found = []
         for part in self._parts:
@@ -99,10 +105,10 @@ class Pieces:
         sums = [call.out for call in calls if call.out in batch.sums]
         self.gathered = [(slots[x], batch.axes[x]) for x in gathered]
         self.sums: dict[int, bool] = {}  # → whether what a piece gives may be written to
-        self.threads: list[list[tuple[int, Chunk, Ready]]] = []
+        self.shards: list[list[tuple[int, Chunk, Ready]]] = []  # of each thread
         number = 0
         for shard in chunks:
-            self.threads.append([])
+            self.shards.append([])
             for chunk in shard:
                 how = {}
                 for call in calls:
@@ -113,22 +119,26 @@ class Pieces:
                 spec = functools.partial(pieces.piece_spec, batch=batch, size=len(chunk))
                 left = {*kept, *gathered, *sums}
                 found = steps(calls, how, spec, slots, left)
-                self.threads[-1].append((number, chunk, Ready(found, [slots[x] for x in left])))
+                self.shards[-1].append((number, chunk, Ready(found, [slots[x] for x in left])))
                 number += 1
 
+    @property
+    def threads(self) -> int:
+        return len(self.shards)
+
     def __str__(self) -> str:
-        size = max(len(chunk) for shard in self.threads for _, chunk, _ in shard)
+        size = max(len(chunk) for shard in self.shards for _, chunk, _ in shard)
         return f"pieces of {size} samples"
 
     def parts(self) -> list[Parts]:
-        return [Parts(ready, len(self.threads)) for shard in self.threads for _, _, ready in shard]
+        return [Parts(ready, self.threads) for shard in self.shards for _, _, ready in shard]
 
     def run(self, values: list[Any], rows: Sequence[list[Any]]) -> None:
-        totals: list[dict[int, Any]] = [{} for _ in self.threads]
+        totals: list[dict[int, Any]] = [{} for _ in self.shards]
         POOL.run(
             [
                 functools.partial(self._work, shard, values, rows, total)
-                for shard, total in zip(self.threads, totals)
+                for shard, total in zip(self.shards, totals)
             ]
         )
         first = totals[0]
