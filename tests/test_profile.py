@@ -258,7 +258,8 @@ def test_a_plan_whose_kernels_are_being_compiled_is_profiled_as_it_runs(monkeypa
 
     process = Process()
     monkeypatch.delenv(beside.VARIABLE, raising=False)
-    monkeypatch.setattr(beside.warm, "start", lambda missing: process)
+    monkeypatch.setattr(beside.warm, "_start", lambda missing: process)
+    monkeypatch.setattr(beside.warm, "BUILDER", beside.warm.Builder())
     monkeypatch.setattr(
         runner.Plan, "missing", lambda self: [] if process.returncode == 0 else ["k"]
     )

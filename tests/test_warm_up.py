@@ -147,6 +147,7 @@ print(type(step.plan.runner.runner).__module__)
 @pytest.mark.slow
 def test_a_run_goes_over_to_compiled_kernels(warm, tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment.pop("TENSORGRAPH_JIT", None)
     run = [sys.executable, "-c", BESIDE]
     done = subprocess.run(run, check=True, env=environment, capture_output=True, text=True)
     assert done.stdout == "tensorgraph_numba.plan.runner\n"
