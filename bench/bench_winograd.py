@@ -6,13 +6,15 @@ Milliseconds of the forward convolution, of the input's gradient and of the weig
 several runs and rounds. Each library runs in a process of its own, and they take turns; PyTorch's
 figure is that of the better layout, NCHW or channels last, for each. `--small`: layers with few
 channels or outputs, beside a direct convolution of 100 GFLOP/s. `--errors`: the largest errors
-against the largest value of PyTorch's result in float64.
+against the largest value of PyTorch's result in float64; "direct" are the kernels of a plan with
+`precision="strict"`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -138,8 +140,24 @@ def child(side, options):
     return np.array(json.loads(done.stdout))
 
 
+def direct(layer, dtype):
+    """The three results of a compiled step that has no tiles."""
+    import tensorgraph as tg
+
+    @tg.compile
+    def step(x, w, g):
+        y = tg.ops.conv(x, w, padding=1)
+        return [y.detach(), *tg.grad(y, [x, w], g)]
+
+    os.environ["TENSORGRAPH_JIT"] = "wait"
+    x, w, g = (a.astype(dtype) for a in problem(*layer))
+    with tg.use(precision="strict"):
+        leaves = (tg.tensor(a, requires_grad=True) for a in (x, w))
+        return [result.numpy() for result in step(*leaves, tg.tensor(g))]
+
+
 def errors(dtype):
-    """Print the largest errors of both tiles and of PyTorch."""
+    """Print the largest errors of both tiles, of direct sums and of PyTorch."""
     for layer in LAYERS:
         want = [f().numpy() for f in torch_functions(layer, "float64", 0)]
 
@@ -156,6 +174,7 @@ def errors(dtype):
                 run()
                 results.append(out)
             print(f"{'':22} F({outputs}x{outputs})  ", largest(results))
+        print(f"{'':22} direct  ", largest(direct(layer, dtype)))
 
 
 def main():

@@ -17,8 +17,8 @@ from tensorgraph.errors import BackendError, ConfigError, UnknownNameError
 from tensorgraph.op import Op
 from tensorgraph.registry import near_miss
 
-DEFAULTS = {"backend": "numpy", "dtype": "float32"}
-DTYPES = ("float32", "float64")
+DEFAULTS = {"backend": "numpy", "dtype": "float32", "precision": "default"}
+VALUES = {"dtype": ("float32", "float64"), "precision": ("default", "strict")}
 AUTO_ORDER = ("cupy", "numpy")
 
 
@@ -49,6 +49,7 @@ class Listener:
 class Settings(NamedTuple):
     backend: Choice
     dtype: Choice
+    precision: Choice
     kernels: tuple[tuple[str, str], ...] = ()  # op → the kernel it is pinned to
     grad: bool = True  # whether ops are remembered for a backward pass
     listener: Listener | None = None
@@ -65,9 +66,9 @@ def choose(name: str, call: str | None = None, files: Iterable[Choice] = ()) -> 
     else:
         default = Choice(DEFAULTS[name], "the default")
         choice = next(iter(files), None) or _pyproject().get(name, default)
-    if name == "dtype" and choice.value not in DTYPES:
+    if (known := VALUES.get(name)) is not None and choice.value not in known:
         raise ConfigError(
-            f"dtype {choice.value!r} (from {choice.origin}) is not one of {', '.join(DTYPES)}"
+            f"{name} {choice.value!r} (from {choice.origin}) is not one of {', '.join(known)}"
         )
     return choice
 
@@ -105,7 +106,7 @@ def current() -> Settings:
     are its own, as an async task's are, which starts from those of the task that made it."""
     settings = _current.get()
     if settings is None:
-        settings = Settings(choose("backend"), choose("dtype"))
+        settings = Settings(choose("backend"), choose("dtype"), choose("precision"))
         _current.set(settings)
     return settings
 
@@ -128,19 +129,20 @@ def use(
     *,
     backend: str | None = None,
     dtype: str | None = None,
+    precision: str | None = None,
     kernels: Mapping[str, str | None] | None = None,
 ) -> Scope:
     """Choose the backend and dtype of new tensors, and pin ops to kernels (None: no longer).
 
     ``tg.use(backend="cupy")`` holds from now on; ``with tg.use(…):`` for a block. A backend that
-    is not available here is a ``BackendError`` at once; there is no silent fallback.
+    is not available here is a ``BackendError`` at once; there is no silent fallback. ``precision``
+    "strict" admits only kernels with the rounding error of the sums that define an op; "default"
+    leaves a backend the choice of faster ones, whose errors are larger.
     """
-    changes: dict[str, Any] = {}
+    given = {"backend": backend, "dtype": dtype, "precision": precision}
+    changes: dict[str, Any] = {k: choose(k, x) for k, x in given.items() if x is not None}
     if backend is not None:
         get_backend(backend)
-        changes["backend"] = Choice(backend, "the call tg.use(backend=…)")
-    if dtype is not None:
-        changes["dtype"] = choose("dtype", dtype)
     if kernels is not None:
         PLUGINS.load()
         for op in kernels:

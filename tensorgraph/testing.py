@@ -86,12 +86,8 @@ def _check(
     if order == 1:
         return error
 
-    def directional(*xs: Tensor) -> Tensor:
+    def directional(*xs: Tensor) -> Any:
         """The gradient function, as one scalar: its gradient is the second order."""
-        found = gradients(xs)
-        total = (found[0] * directions[floats[0]]).sum()
-        for i, g in zip(floats[1:], found[1:]):
-            total = total + (g * directions[i]).sum()
-        return total
+        return sum((g * directions[i]).sum() for i, g in zip(floats, gradients(xs)))
 
     return max(error, _check(directional, at, order - 1, step, tolerance, seed, nested=True))

@@ -151,6 +151,23 @@ def test_doctor_says_which_backend_won_and_why(capsys, monkeypatch):
     assert "auto, chosen by the environment variable TENSORGRAPH_BACKEND" in capsys.readouterr().out
 
 
+def test_precision_comes_from_the_run_file_and_stays_with_the_run(capsys, monkeypatch):
+    Path("run.toml").write_text("[train]\nprecision = 'strict'\n[data]\nname = 'digits'\n")
+    small = ("--model", "small", "--epochs", "1")
+    assert command("train", "run.toml", *small, "--out", "one") == 0
+    assert "strict precision" in capsys.readouterr().out
+    assert 'precision = "strict"' in Path("one/run.toml").read_text("utf-8")
+    assert command("train", "run.toml", *small, "--set", "train.precision=exact") == 2
+    message = "precision 'exact' (from train.precision in run.toml) is not one of default, strict"
+    assert message in capsys.readouterr().err
+    monkeypatch.setenv("TENSORGRAPH_PRECISION", "default")
+    assert command("train", "run.toml", *small, "--out", "two") == 0
+    assert 'precision = "default"' in Path("two/run.toml").read_text("utf-8")
+    assert command("doctor") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "default, chosen by the environment variable TENSORGRAPH_PRECISION" in shown
+
+
 def test_doctor_says_who_runs_compiled_steps(capsys, monkeypatch):
     class Odd:
         @tg.hookimpl

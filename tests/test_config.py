@@ -17,8 +17,8 @@ from tensorgraph.errors import BackendError, ConfigError, UnknownNameError
 def folder(tmp_path, monkeypatch):
     """An empty folder to work in, and no setting in the environment."""
     monkeypatch.chdir(tmp_path)
-    for name in ("TENSORGRAPH_BACKEND", "TENSORGRAPH_DTYPE"):
-        monkeypatch.delenv(name, raising=False)
+    for name in config.DEFAULTS:
+        monkeypatch.delenv(f"TENSORGRAPH_{name.upper()}", raising=False)
     return tmp_path
 
 
@@ -35,6 +35,7 @@ def test_defaults(folder):
     assert afresh() == (
         Choice("numpy", "the default"),
         Choice("float32", "the default"),
+        Choice("default", "the default"),
         (),
         1,
         None,
@@ -59,6 +60,23 @@ def test_each_setting_has_its_own_precedence(folder, monkeypatch):
     assert afresh().dtype.value == "float64", "an empty variable says nothing"
 
 
+def test_precision_is_a_setting_like_the_others(folder, monkeypatch):
+    write(folder, "[tool.tensorgraph]\nprecision = 'strict'\n")
+    assert afresh().precision == ("strict", f"[tool.tensorgraph] in {folder / 'pyproject.toml'}")
+    monkeypatch.setenv("TENSORGRAPH_PRECISION", "default")
+    variable = "the environment variable TENSORGRAPH_PRECISION"
+    assert afresh().precision == ("default", variable)
+    with tg.use(precision="strict"):
+        assert config.current().precision == ("strict", "the call")
+    monkeypatch.setenv("TENSORGRAPH_PRECISION", "exact")
+    with pytest.raises(ConfigError) as caught:
+        afresh()
+    message = f"precision 'exact' (from {variable}) is not one of default, strict"
+    assert str(caught.value) == message
+    with pytest.raises(ConfigError, match=r"precision 'low' \(from the call\) is not one of"):
+        tg.use(precision="low")
+
+
 def test_the_nearest_pyproject_counts(folder, monkeypatch):
     write(folder, "[tool.tensorgraph]\ndtype = 'float64'\n")
     inner = folder / "a" / "b"
@@ -75,7 +93,7 @@ def test_the_nearest_pyproject_counts(folder, monkeypatch):
         (
             "[tool.tensorgraph]\nbackand = 'numpy'",
             "[tool.tensorgraph] in PATH: no setting is named 'backand'; did you mean 'backend'? "
-            "Known: backend, dtype",
+            "Known: backend, dtype, precision",
         ),
         (
             "[tool.tensorgraph]\nbackend = 3",
@@ -84,6 +102,10 @@ def test_the_nearest_pyproject_counts(folder, monkeypatch):
         (
             "[tool.tensorgraph]\ndtype = 'float16'",
             "dtype 'float16' (from [tool.tensorgraph] in PATH) is not one of float32, float64",
+        ),
+        (
+            "[tool.tensorgraph]\nprecision = 'high'",
+            "precision 'high' (from [tool.tensorgraph] in PATH) is not one of default, strict",
         ),
         (
             "[tool.tensorgraph\n",

@@ -70,13 +70,13 @@ def _threads() -> list[str]:
 
 def _settings() -> list[tuple[str, str]]:
     rows = []
-    for name in ("backend", "dtype"):
+    for name in config.DEFAULTS:
         try:
             choice = config.choose(name)
             rows.append((name, f"{choice.value}, chosen by {choice.origin}"))
         except TensorgraphError as error:
             rows.append((name, str(error)))
-    order = "a call or --backend > TENSORGRAPH_BACKEND > run file > pyproject.toml > default"
+    order = "a call or --backend > TENSORGRAPH_<NAME> > run file > pyproject.toml > default"
     return [*rows, ("precedence", order)]
 
 

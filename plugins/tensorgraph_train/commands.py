@@ -147,13 +147,13 @@ def _changed(table: dict[str, Any], given: list[tuple[str, Any, str]], origin: P
 
 def _scope(settings: Settings, backend: str | None, origin: str) -> tuple[Choice, tg.config.Scope]:
     """The backend and what chose it, and the settings to train under."""
-    train = settings.train
-    file = [Choice(train.backend, f"train.backend in {origin}")] if train.backend else []
-    chosen = tg.config.choose("backend", backend, file)
-    tg.config.get_backend(chosen.value)
-    dtypes = [Choice(train.dtype, f"train.dtype in {origin}")] if train.dtype else []
-    dtype = tg.config.choose("dtype", None, dtypes)
-    return chosen, tg.config.Scope(backend=chosen, dtype=dtype)
+    chosen = {}
+    for name in tg.config.DEFAULTS:
+        value, call = getattr(settings.train, name), backend if name == "backend" else None
+        file = [Choice(value, f"train.{name} in {origin}")] if value else []
+        chosen[name] = tg.config.choose(name, call, file)
+    tg.config.get_backend(chosen["backend"].value)
+    return chosen["backend"], tg.config.Scope(**chosen)
 
 
 def _split(dataset: tg.Dataset, name: str | None) -> tuple[str, Any]:

@@ -75,6 +75,7 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["strict precision"] if train.precision == "strict" else []),
     ]
     return ", ".join(parts)
 

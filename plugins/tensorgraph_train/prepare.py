@@ -47,7 +47,7 @@ def named(settings: Settings) -> Settings:
 
 
 def run(settings: Settings) -> Run:
-    """Load the data, build the model and what trains it, on the backend and dtype in force."""
+    """Load the data, build the model and what trains it, under the settings in force."""
     seed = settings.train.seed
     dataset = feed.load(settings.data, seed)
     mean, std = settings.data.mean, settings.data.std
@@ -67,7 +67,10 @@ def run(settings: Settings) -> Run:
     if data.path is not None:
         data = dataclasses.replace(data, path=_absolute(data.path))
     train = dataclasses.replace(
-        settings.train, backend=tg.config.get_backend().name, dtype=current.dtype.value
+        settings.train,
+        backend=tg.config.get_backend().name,
+        dtype=current.dtype.value,
+        precision=current.precision.value,
     )
     settings = dataclasses.replace(settings, data=data, train=train)
     card = Card(

@@ -146,6 +146,7 @@ class Train:
     seed: int = _whole(0, 0, 2**63 - 1)
     backend: str | None = _key(None, "the name of a backend, or auto", _text)
     dtype: str | None = _key(None, '"float32" or "float64"', _text)
+    precision: str | None = _key(None, '"default" or "strict"', _text)
     compile: bool = _key(True, "true or false", _flag)
     loss: Named = field(default=Named("cross_entropy"), metadata=NAMED)
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)

@@ -26,6 +26,12 @@ gradient of weights sums over 32 to 4096 tiles (bench/bench_winograd.py --errors
 | F(4x4) | 1.2e-6 to 4.7e-6 | 1.0e-6 to 8.2e-6 |
 | F(2x2) | 0.3e-6 to 1.0e-6 | 0.6e-6 to 7.4e-6 |
 | direct (PyTorch 2.13) | 0.3e-6 to 0.5e-6 | 0.8e-6 to 7.1e-6 |
+| direct (`conv.py`, one running sum) | 0.5e-6 to 3.0e-6 | 0.5e-6 to 4.6e-6 |
+
+A direct sum's error is bounded by the magnitudes of its own terms, that of a tile's outputs by the
+largest value of the tile, also where an output does not depend on it: beside a pixel of 1e6 the
+others are wrong in the first digit, beside an infinite one they are NaN. So neither tile is used
+where ``precision`` is "strict" (tests/test_precision.py).
 """
 
 from __future__ import annotations
