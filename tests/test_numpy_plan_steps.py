@@ -54,6 +54,15 @@ def test_elementwise_results_are_those_of_eager_mode_bit_by_bit(small_pieces, us
                 np.testing.assert_array_equal(got.numpy(), want.numpy(), strict=True)
 
 
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "exp", "erf", "square"])
+def test_a_large_result_in_the_memory_of_what_it_is_made_from(name):
+    def step(x):
+        return getattr(tg.ops, name)(x + 1.0)
+
+    x = leaf(64, 128).detach()
+    np.testing.assert_array_equal(tg.compile(step)(x).numpy(), step(x).numpy())
+
+
 @pytest.mark.parametrize("order", ["plain", "transposed", "strided", "reversed"])
 def test_arguments_in_any_memory_order(small_pieces, order):
     w = leaf(3, 2, 2, 2)

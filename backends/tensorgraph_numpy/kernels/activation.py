@@ -53,15 +53,15 @@ def sigmoid(x: Any) -> Any:
 
 
 def sigmoid_into(x: Any, out: Any = None) -> Any:
-    below = np.negative(x, out=np.empty_like(x) if out is None else out)
-    return sigmoid_beside(x, zeros_beside(x), below)
+    return sigmoid_beside(x, zeros_beside(x), np.empty_like(x) if out is None else out)
 
 
-def sigmoid_beside(x: Any, zeros: Any, below: Any) -> Any:
-    """``exp(min(x, 0)) / (exp(min(x, 0)) + exp(min(-x, 0)))``, of which no part overflows; given
-    ``below`` is ``-x``, and becomes the result."""
+def sigmoid_beside(x: Any, zeros: Any, out: Any = None) -> Any:
+    """``exp(min(x, 0)) / (exp(min(x, 0)) + exp(min(-x, 0)))``, of which no part overflows; ``out``
+    may be ``x``."""
     above = np.minimum(x, zeros, out=np.empty_like(x))
     np.exp(above, above)
+    below = np.negative(x, out)
     np.minimum(below, zeros, out=below)
     np.exp(below, below)
     np.add(above, below, below)

@@ -111,7 +111,7 @@ def _total(x: Spec) -> Direct:
 def _small_sigmoid(x: Spec) -> Direct:
     zeros = np.zeros(x.shape, x.dtype)
     beside = activation.sigmoid_beside
-    return Direct(lambda x: beside(x, zeros, np.negative(x)), fresh=True)
+    return Direct(lambda x: beside(x, zeros), fresh=True)
 
 
 def _product(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:
