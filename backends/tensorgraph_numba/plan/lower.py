@@ -13,6 +13,7 @@ from tensorgraph_numba.kernels import dropout, label_loss, pool, rows
 from tensorgraph_numba.kernels.conv_weight import conv_weight
 from tensorgraph_numba.kernels.layout import copy
 from tensorgraph_numba.kernels.matmul import matmul
+from tensorgraph_numba.plan import batch_moments
 from tensorgraph_numba.plan.prepare import of_images
 from tensorgraph_numba.plan.tasks import Place
 
@@ -234,6 +235,7 @@ def _drop(at: Place, call: Call) -> list[native.Call]:
 LOWERINGS: dict[str, Lowering] = {
     "avg_pool": Lowering(_avg_pool),
     "avg_pool_input": Lowering(_avg_pool_input),
+    "channel_moments": Lowering(batch_moments.bind_moments, shared=True),
     "conv": Lowering(_conv),
     "conv_input": Lowering(_conv_input),
     "conv_panels": Lowering(_conv_panels, shared=True),
@@ -246,6 +248,8 @@ LOWERINGS: dict[str, Lowering] = {
     "max_pool": Lowering(_max_pool),
     "max_pool_input": Lowering(_max_pool_input),
     "max_pool_pick": Lowering(_max_pool_pick),
+    "moments_mean": Lowering(batch_moments.bind_mean),
+    "moments_variance": Lowering(batch_moments.bind_variance),
     "permute_dims": Lowering(_permute),
     "reshape": Lowering(_reshape),
     "sum": Lowering(_sum),

@@ -26,6 +26,7 @@ IMAGES = {  # ops on images → the inputs that are images; their output is one 
     "max_pool_pick": (0, 1, 2),
     "avg_pool": (0,),
     "avg_pool_input": (0,),
+    "channel_moments": (0,),  # (threads, moments), in C order
 }
 WINOGRAD = {
     "winograd_pieces": (0,),

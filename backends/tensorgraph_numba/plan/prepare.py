@@ -14,6 +14,7 @@ from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_numba.kernels import conv as direct
 from tensorgraph_numba.kernels import winograd
+from tensorgraph_numba.plan import batch_moments
 from tensorgraph_numba.plan.orders import Order, channels_last, filters_last
 
 LARGE = 100_000  # numbers: 400 KB, much of the cache
@@ -108,6 +109,7 @@ winograd_channels.flops(lambda out, tiles, w, *, plan: _direct(plan))
 winograd_sums.flops(lambda out, x, y, *, plan: 0 if plan.by_channels else _direct(plan))
 winograd_gradient.flops(lambda out, sums, *, plan: _direct(plan) if plan.by_channels else 0)
 SPLITS: dict[str, Rule] = {
+    **batch_moments.SPLIT,
     "matmul": _matmul,
     "winograd_pieces": lambda call, axes: Split(0) if axes.get(call.inputs[0]) == 0 else None,
     "winograd_tiles": lambda call, axes: Split(None, filled=True),

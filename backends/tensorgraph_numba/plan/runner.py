@@ -17,6 +17,7 @@ from tensorgraph.program import Limits, Outline, Program, Timings, Value
 from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
 from tensorgraph_numba.plan import measure
+from tensorgraph_numba.plan.batch_moments import with_moments
 from tensorgraph_numba.plan.bench import Bench
 from tensorgraph_numba.plan.chains import delayed
 from tensorgraph_numba.plan.memory import aligned
@@ -265,8 +266,9 @@ def cost(program: Program) -> float:
 
 def compile_program(program: Program, backend: Backend) -> Plan | None:
     """A plan of native calls; calls that no kernel serves are left to the backend."""
-    whole, batch = expanded(program, backend)
-    threads = POOL.threads if cost(whole) > WORTH_SHARING and batch.size >= POOL.threads else 1
+    batch = Batch(program)
+    threads = POOL.threads if cost(program) > WORTH_SHARING and batch.size >= POOL.threads else 1
+    whole, batch = expanded(with_moments(program, batch, threads), backend)
     whole, late = delayed(prepared(whole, batch, threads))
     refused = {call.out for call in whole.calls if not served(call)}
     alone: set[Value] = set()
