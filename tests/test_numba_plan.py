@@ -113,3 +113,26 @@ def test_random_networks(network, n, optimizer):
 def test_random_networks_in_float64(network, n, optimizer):
     with tg.use(dtype="float64"):
         check(*network, n, optimizer, "float64", tolerance=1e-9)
+
+
+def test_dense_weights_lie_as_their_gradients_do():
+    """Products take the transpose of (out, in): a plan's memory for it, and for the optimizer's
+    moments, is (in, out), so that no product and no update goes against the order of memory."""
+    layer = tg.layers.linear(48)
+    x = tg.tensor(np.random.default_rng(0).standard_normal((64, 80)), dtype="float32")
+    layer(x)
+    optimizer = tg.optimizers.adam(layer.parameters(), lr=0.01)
+
+    @tg.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = tg.ops.mean(layer(x) ** 2)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(x)
+    step(x)
+    held = [layer.weight.lender, *(t.lender for t in optimizer.memory[0].values())]
+    assert [loan.order for loan in held] == [(1, 0)] * 3
+    assert layer.weight.numpy().flags.c_contiguous

@@ -1,9 +1,9 @@
 """In which order the axes of each value lie in memory, the outermost first.
 
 Images have their channels innermost, filters (F, C, k…) lie as (k…, C, F), so that a row of
-channels is what a vector register takes. Whatever else is made element by element from them, a
-gradient or an optimizer's memory, lies as they do, and so do the parameters themselves while a plan
-has them.
+channels is what a vector register takes. Dense weights (out, in), of which products take the
+transpose, lie as (in, out). Whatever else is made element by element from them, a gradient or an
+optimizer's memory, lies as they do, and so do the parameters themselves while a plan has them.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def filters_last(ndim: int) -> Order:
 
 def orders(program: Program) -> dict[Value, Order]:
     """The order of every value that has to be one; the others are in C order."""
-    found: dict[Value, Order] = {}
+    found: dict[Value, Order] = dict.fromkeys(_turned(program), (1, 0))
     for call in program.calls:
         name = call.op.name
         for i in IMAGES.get(name, ()):
@@ -82,9 +82,20 @@ def orders(program: Program) -> dict[Value, Order]:
     return found
 
 
+def _turned(program: Program) -> list[Value]:
+    """Matrices that products take from the right only after they were transposed: y = x @ w.T."""
+    right = {call.inputs[1] for call in program.calls if call.op.name == "matmul"}
+    return [
+        call.inputs[0]
+        for call in program.calls
+        if call.op.name == "permute_dims" and call.params["axes"] == (1, 0) and call.out in right
+        if call.inputs[0] in program.state
+    ]
+
+
 def _alike(call: Any) -> list[Value]:
     """The values of a call that should lie alike: those of its full shape, if it is elementwise."""
-    if (call.op.name not in ELEMENTWISE and call.op.name != "drop") or call.out.spec.ndim < 3:
+    if (call.op.name not in ELEMENTWISE and call.op.name != "drop") or call.out.spec.ndim < 2:
         return []
     return [x for x in (call.out, *call.inputs) if x.spec.shape == call.out.spec.shape]
 
