@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+import tensorgraph as tg
 from bench.compare import __main__ as command
 from bench.compare import driver, figures
 from bench.compare.driver import Measurement, Plan
 from bench.compare.process import LeftOut, Worker
 from bench.compare.variants import VARIANTS, Variant
-from bench.compare.workloads import WORKLOADS, save_problem, weights
+from bench.compare.workloads import WORKLOADS, Conv, Norm, layers, save_problem, weights
 
 try:
     import torch
@@ -199,12 +200,46 @@ def test_the_descriptions_are_tensorgraphs_models(name):
         assert (parameter.numpy() == drawn[key]).all()
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_networks_drawn_at_random(seed):
+    """Named by their seed, five layers with weights, and ours is the network that is described."""
+    from bench.compare import drawn
+    from bench.compare.libraries import ours
+    from bench.compare.program import Request
+
+    workload = drawn.workload(f"random-{seed}")
+    assert workload == drawn.drawn(seed) != drawn.drawn(seed + 1)
+    found = list(layers(workload.network))
+    assert len([x for x in found if not isinstance(x, Norm)]) == 5
+    model = ours.built(Request(workload, weights(workload.network), "eager", 1, train=False))
+    assert model.infer_shape(tg.Spec((3, *workload.shape), "float32")).shape == (
+        3,
+        workload.outputs,
+    )
+    convolutions = [x for x in found if isinstance(x, Conv)]
+    made = [layer for layer in model if isinstance(layer, tg.layers.conv2d)]
+    for x, layer in zip(convolutions, made, strict=True):
+        given = (x.outputs, x.kernel, x.stride, x.padding, x.groups)
+        want = (layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.groups)
+        assert given == want
+
+
+@pytest.mark.parametrize("name", ["random", "random-", "random-x", "lenet"])
+def test_unknown_workloads(name):
+    from bench.compare import drawn
+
+    with pytest.raises(KeyError):
+        drawn.workload(name)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(torch is None, reason="PyTorch is not installed (extra peers)")
 def test_first_losses_of_all_libraries_agree(tmp_path):
-    results = {name: {} for name in ("tiny", "mlp", "lenet5")}
+    from bench.compare import drawn
+
+    results = {name: {} for name in ("tiny", "mlp", "lenet5", "random-1")}
     for name in results:
-        save_problem(str(tmp_path / name), WORKLOADS[name], 32, 2)
+        save_problem(str(tmp_path / name), drawn.workload(name), 32, 2)
     for variant in [v for v in VARIANTS if v.name != "torch-compile"]:
         with Worker(variant, 2, tmp_path / variant.name, 300.0) as worker:
             try:

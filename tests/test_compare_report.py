@@ -150,7 +150,7 @@ def test_the_page_has_a_place_for_the_tables():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--workloads", "lenet"], "invalid choice: 'lenet'"),
+        (["--workloads", "lenet"], "'lenet' is no workload; there are tiny, mlp, "),
         (["--peers", "pytorch"], "--peers: 'pytorch' is no peer; choose among autograd, jax, "),
         (["--rounds", "0"], "--rounds: invalid positive whole number value: '0'"),
         (["--seconds", "nan"], "--seconds: invalid positive number value: 'nan'"),

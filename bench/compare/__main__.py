@@ -19,7 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.compare import driver, figures, footprint, report
+from bench.compare import drawn, driver, figures, footprint, report
 from bench.compare.driver import Plan
 from bench.compare.machine import machine
 from bench.compare.process import ROOT
@@ -41,11 +41,21 @@ def positive(kind: Any) -> Any:
     return convert
 
 
+def workload(text: str) -> str:
+    try:
+        drawn.workload(text)
+    except KeyError:
+        known = f"{', '.join(WORKLOADS)}, and random-SEED"
+        raise argparse.ArgumentTypeError(f"{text!r} is no workload; there are {known}") from None
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser("python -m bench.compare", description=__doc__.split("\n")[0])
     add = made.add_argument
-    add("--workloads", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), metavar="NAME",
-        help=f"of {', '.join(WORKLOADS)}; all by default")  # fmt: skip
+    add("--workloads", nargs="+", type=workload, default=list(WORKLOADS), metavar="NAME",
+        help=f"of {', '.join(WORKLOADS)}, all of them by default; or random-SEED, a network drawn "
+        "at random")  # fmt: skip
     add("--peers", nargs="+", default=[], metavar="NAME",
         help=f"families or variants, of {', '.join(v.name for v in VARIANTS)}; all by default",
     )  # fmt: skip

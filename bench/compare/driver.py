@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.compare import drawn
 from bench.compare.process import LeftOut, Worker
 from bench.compare.variants import Variant
-from bench.compare.workloads import WORKLOADS, Workload, save_problem
+from bench.compare.workloads import Workload, save_problem
 
 CHECKED = 4  # steps whose losses are compared
 INFERENCE = (1, 64)  # batch sizes
@@ -201,7 +202,7 @@ def measurements(
     """What is to be measured, of "train", "infer" and "epoch"; an epoch is of workloads that take
     images of the given file's shape, (1, 28, 28)."""
     for name in workloads:
-        workload = WORKLOADS[name]
+        workload = drawn.workload(name)
         if "train" in modes:
             yield Measurement(plan, workload, "train", workload.batch)
         for batch in INFERENCE if "infer" in modes else ():

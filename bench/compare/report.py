@@ -13,8 +13,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from bench.compare import figures
+from bench.compare.drawn import workload
 from bench.compare.variants import RIVAL, Variant
-from bench.compare.workloads import WORKLOADS
 
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 NONE = "–"
@@ -50,7 +50,7 @@ def tables(data: Mapping[str, Any], variants: Sequence[Variant]) -> list[Table]:
 
 def label(result: Mapping[str, Any]) -> list[str]:
     """What was measured, in two columns."""
-    title, batch = WORKLOADS[result["workload"]].title, result["batch"]
+    title, batch = workload(result["workload"]).title, result["batch"]
     if result["measure"] == "epoch":
         return [title, f"epoch, {batch}"]
     return [title, f"{'training step' if result['measure'] == 'train' else 'inference'}, {batch}"]

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from bench.compare import drawn
 from bench.compare.program import Images, Program, Request, Unavailable
-from bench.compare.workloads import WORKLOADS, load_problem
+from bench.compare.workloads import load_problem
 
 SHOWN = 16  # outputs of inference that are compared
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -67,7 +68,9 @@ class Session:
         """Build the workload from the weights of a file; its batches are taken in turn."""
         x, y, weights = load_problem(problem)
         start = time.perf_counter()
-        request = Request(WORKLOADS[workload], weights, self.option, self.threads, train, dropout)
+        request = Request(
+            drawn.workload(workload), weights, self.option, self.threads, train, dropout
+        )
         self.program = program = self.library.prepare(request)
         self.inputs = [program.place(*batch) for batch in zip(x, y, strict=True)]
         self.steps_done = 0

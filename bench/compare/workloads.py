@@ -22,6 +22,7 @@ class Conv:
     stride: int = 1
     padding: int = 0
     bias: bool = True
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ def weights(network: Network, seed: int = 0) -> dict[str, Any]:
             found[f"{stage.name}.bias"] = np.zeros(stage.channels, np.float32)
             continue
         window = (stage.kernel, stage.kernel) if isinstance(stage, Conv) else ()
-        bound = 1 / math.sqrt(stage.inputs * math.prod(window))
-        shape = (stage.outputs, stage.inputs, *window)
+        inputs = stage.inputs // stage.groups if isinstance(stage, Conv) else stage.inputs
+        bound = 1 / math.sqrt(inputs * math.prod(window))
+        shape = (stage.outputs, inputs, *window)
         found[f"{stage.name}.weight"] = rng.uniform(-bound, bound, shape).astype(np.float32)
         if isinstance(stage, Linear) or stage.bias:
             drawn = rng.uniform(-bound, bound, stage.outputs)

@@ -13,7 +13,7 @@ import numpy as np
 from autograd.tracer import getval  # type: ignore[import-untyped]
 
 from bench.compare.libraries.functional import EPS, Updates, forward, moved, running
-from bench.compare.program import Program, Request, placed
+from bench.compare.program import Program, Request, Unavailable, placed
 
 
 def check(option: str) -> None:
@@ -50,6 +50,8 @@ class Ops:
         self.rng = np.random.default_rng(0)
 
     def conv(self, x: Any, stage: Any) -> Any:
+        if stage.groups > 1:
+            raise Unavailable("autograd has no convolution with groups")
         w = self.weights[f"{stage.name}.weight"]
         shifted, (n, _, height, width) = slices(x, stage, 0.0)
         columns = anp.concatenate(shifted, axis=1).reshape((n, -1, height * width))

@@ -30,7 +30,9 @@ class Ops:
         names = ("NCHW", "OIHW", "NCHW")
         stride = (stage.stride, stage.stride)
         w = self.weights[f"{stage.name}.weight"]
-        out = lax.conv_general_dilated(x, w, stride, padding, dimension_numbers=names)
+        out = lax.conv_general_dilated(
+            x, w, stride, padding, dimension_numbers=names, feature_group_count=stage.groups
+        )
         return out + self.weights[f"{stage.name}.bias"][:, None, None] if stage.bias else out
 
     def linear(self, x: Any, stage: Any) -> Any:

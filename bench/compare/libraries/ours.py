@@ -8,9 +8,30 @@ from typing import Any, TypeAlias
 
 import tensorgraph as tg
 from bench.compare.program import Images, Program, Request, Unavailable
+from bench.compare.workloads import Conv, Dropout, Flatten, Linear, Norm, Pool, Relu, Stage
 
 NUMBA = "tensorgraph_numba"
 Rate: TypeAlias = Callable[[float], float]
+
+
+def stage(described: Stage, rate: Rate) -> Any:
+    """A layer, or an activation."""
+    match described:
+        case Conv(_, _, outputs, kernel, stride, padding, bias, groups):
+            return tg.layers.conv2d(outputs, kernel, stride, padding, groups=groups, bias=bias)
+        case Linear(_, _, outputs):
+            return tg.layers.linear(outputs)
+        case Norm():
+            return tg.layers.batch_norm2d()
+        case Pool(kernel, stride, padding):
+            return tg.layers.max_pool2d(kernel, stride, padding)
+        case Dropout(p):
+            return tg.layers.dropout(rate(p))
+        case Relu():
+            return tg.activations.relu
+        case Flatten():
+            return tg.layers.flatten()
+    raise ValueError(f"{described} is no stage of a sequence")
 
 
 def tiny() -> tg.Layer:
@@ -51,7 +72,10 @@ def check(option: str) -> None:
 def built(request: Request) -> tg.Layer:
     """The model with the weights that everybody starts from; their names must be the same."""
     workload = request.workload
-    model: tg.Layer = MODELS[workload.name](request.rate)
+    if (make := MODELS.get(workload.name)) is not None:
+        model: tg.Layer = make(request.rate)
+    else:
+        model = tg.layers.sequential(*(stage(x, request.rate) for x in workload.network))
     model.infer_shape(tg.Spec((2, *workload.shape), "float32"))
     parameters = model.named_parameters()
     if parameters.keys() != request.weights.keys():

@@ -52,10 +52,10 @@ class Builder:
 
     def modules(self, stage: Stage) -> Iterator[nn.Module]:
         match stage:
-            case Conv(_, inputs, outputs, kernel, stride, padding, bias):
-                yield self._keep(
-                    stage, nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bias)
-                )
+            case Conv(_, inputs, outputs, kernel, stride, padding, bias, groups):
+                options = {"groups": groups, "bias": bias}
+                made = nn.Conv2d(inputs, outputs, kernel, stride, padding, **options)
+                yield self._keep(stage, made)
             case Linear(_, inputs, outputs):
                 yield self._keep(stage, nn.Linear(inputs, outputs))
             case Norm(_, channels):
