@@ -41,10 +41,10 @@ def native_run(inputs, steps, outputs, sums=()):
     made = [Step(*step) for step in steps]
     calls = chain(inputs, made, outputs, sums, scratch=lambda n: aligned(np.zeros(n + 64)))
     native.run(calls)
-    table = native.table(calls)
+    run = native.driver(native.table(calls), 0, 1)
 
     def go(calls=calls):  # keeps the memory of the calls
-        native.drive(table, 0, 1)
+        run()
 
     return go
 

@@ -23,7 +23,7 @@ from tensorgraph_numba.kernels.conv_weight import conv_weight
 from tensorgraph_numba.kernels.matmul import matmul
 from tensorgraph_numba.kernels.program import Loop, Place, Program, Strides
 from tensorgraph_numba.kernels.tile_code import Shape
-from tensorgraph_numba.native import Call, drive, run, table
+from tensorgraph_numba.native import Call, driver, run, table
 from tensorgraph_numba.vector import unit
 
 DEPTH = 256  # products in the sums of the tiles that are measured
@@ -66,14 +66,15 @@ def normal(*shape: int, dtype: str) -> np.ndarray:
 def seconds(calls: Sequence[Call]) -> float:
     """The least of several turns of some milliseconds."""
     rows = table(calls)
-    drive(rows, 0, 1)
+    once = driver(rows, 0, 1)
+    once()
     begin = time.perf_counter()
-    drive(rows, 0, 1)
+    once()
     turns = max(1, int(3e-3 / (time.perf_counter() - begin)))
-    many, times = np.concatenate([rows] * turns), []
+    many, times = driver(np.concatenate([rows] * turns), 0, 1), []
     for _ in range(12):
         begin = time.perf_counter()
-        drive(many, 0, 1)
+        many()
         times.append((time.perf_counter() - begin) / turns)
     return min(times)
 

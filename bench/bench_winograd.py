@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import time
-from functools import partial
 
 import numpy as np
 
@@ -78,7 +77,7 @@ def placed(x, order, dtype):
 def kernels(layer, dtype, **options):
     """For each kind a function that computes it, the result, and the calls, which must live on."""
     from tensorgraph_numba.kernels import winograd
-    from tensorgraph_numba.native import drive, table
+    from tensorgraph_numba.native import driver, table
 
     samples, channels, filters, size = layer
     x, w, g = problem(*layer)
@@ -97,7 +96,7 @@ def kernels(layer, dtype, **options):
             *plan.first(*arrays, shared, scratch=scratch),
             *plan.second(*arrays, shared, scratch=scratch),
         ]
-        yield partial(drive, table(calls), 0, 1), out, calls
+        yield driver(table(calls), 0, 1), out, calls
 
 
 def torch_functions(layer, dtype, last):

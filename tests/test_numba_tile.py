@@ -132,7 +132,7 @@ def test_segments_cover_all_rows_in_tiles_that_fit():
 def test_the_unit_is_what_numba_compiles_for(monkeypatch):
     cases = {"+avx512f,+fma": "avx512", "+avx2,+fma,-avx512f": "avx2", "+sse2": "none"}
     for features, name in cases.items():
-        monkeypatch.setattr(vector.config, "CPU_FEATURES", features)
+        monkeypatch.setenv("NUMBA_CPU_FEATURES", features)
         monkeypatch.setattr(vector.platform, "machine", lambda: "x86_64")
         vector.unit.cache_clear()
         assert vector.unit().name == name

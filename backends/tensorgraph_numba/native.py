@@ -5,17 +5,26 @@ type of ``like``, float32 or float64, is that of its numbers, so that one source
 one form for all, a whole plan is a table of pairs (address of a function, address of its
 arguments), which each thread walks through without Python and without the GIL: a call costs 20 ns,
 waiting for the other threads about a microsecond.
+
+Numba is imported when something has to be compiled: a kernel that was is found as a file
+(``objects``) and linked without it.
 """
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
-from numba.extending import intrinsic
+
+from tensorgraph_numba.late import Late, carray, intrinsic, types
+from tensorgraph_numba.loading import address, cached, loaded
+
+__all__ = ["address", "cached", "loaded"]  # and what follows
 
 OPTIONS: dict[str, Any] = {
     "nogil": True,
@@ -24,21 +33,51 @@ OPTIONS: dict[str, Any] = {
     "boundscheck": False,
     "cache": True,
 }
-LIKE = {"float32": types.float32, "float64": types.float64}
+FORM = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_float)  # of kernels of float32
 
-KERNELS: dict[str, Any] = {}
+
+class Inner:
+    """A function that kernels call. Numba is asked when one of them is compiled."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        functools.update_wrapper(self, function)
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        """What Numba makes of it."""
+        return importlib.import_module("numba").njit(**OPTIONS)(self.function)
+
+    @property
+    def _numba_type_(self) -> Any:
+        """Its type in another kernel, which Numba asks for by this name."""
+        return self.compiled._numba_type_
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.compiled(*arguments)
+
+
+class Kernel(Inner):
+    """A function ``(a, like)``, and where its native code begins for each dtype."""
+
+    def __init__(self, function: Callable[[Any, Any], None]) -> None:
+        super().__init__(function)
+        self.name = f"{function.__module__}.{function.__name__}"
+        self.addresses: dict[str, int] = {}
+
+
+KERNELS: dict[str, Kernel] = {}
 
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call."""
-    return njit(**OPTIONS)(function)
+    return Inner(function)
 
 
 def kernel(function: Callable[[Any, Any], None]) -> Any:
     """Declare a kernel, ``function(a, like)``; it is compiled when its address is asked for."""
-    made = inner(function)
-    name = f"{function.__module__}.{function.__name__}"
-    KERNELS[name] = made
+    made = Kernel(function)
+    KERNELS[made.name] = made
     return made
 
 
@@ -93,7 +132,7 @@ def _load_atomically(context: Any, address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-_yield = types.ExternalFunction("sched_yield", types.int32())
+_yield = Late(lambda: types.ExternalFunction("sched_yield", types.int32()))
 SPINS = 20_000  # some 10 us; then the processor is offered to others
 
 
@@ -110,12 +149,12 @@ def number(a: Any, i: int) -> Any:
 
 
 @inner
-def drive(table: Any, counter: int, threads: int) -> None:
-    """Run a table of calls, rows (function, arguments). A row whose function is 0 waits until all
-    threads have come to theirs; ``counter`` is the address of the number that they count in."""
-    for i in range(table.shape[0]):
-        if table[i, 0] != 0:
-            _invoke(table[i, 0], table[i, 1])
+def drive_rows(rows: Any, count: int, counter: int, threads: int) -> None:
+    """Run ``count`` rows (function, arguments). One whose function is 0 waits until all threads
+    have come to theirs; ``counter`` is the address of the number that they count in."""
+    for i in range(count):
+        if rows[2 * i] != 0:
+            _invoke(rows[2 * i], rows[2 * i + 1])
         elif threads > 1:
             wanted = (_add_atomically(counter) // threads + 1) * threads
             spins = 0
@@ -123,6 +162,20 @@ def drive(table: Any, counter: int, threads: int) -> None:
                 spins += 1
                 if spins > SPINS:
                     _yield()
+
+
+@kernel
+def drive(a: Any, like: Any) -> None:
+    """``drive_rows``: the address of the rows, their number, the counter, the threads."""
+    drive_rows(_pointer(a[0], a[0]), a[1], a[2], a[3])
+
+
+def driver(rows: Any, counter: int, threads: int) -> Callable[[], None]:
+    """What runs a table of calls on the thread that calls it; see ``drive_rows``."""
+    words = np.array([rows.ctypes.data, len(rows), counter, threads], np.int64)
+    made = functools.partial(FORM(address(drive, "float32")), words.ctypes.data, 0.0)
+    made.memory = rows, words  # type: ignore[attr-defined]  # lives as long
+    return made
 
 
 class Call(NamedTuple):
@@ -179,27 +232,6 @@ def extent(x: Any) -> int:
     return 1 + sum((n - 1) * s // x.itemsize for n, s in zip(x.shape, x.strides))
 
 
-def address(kernel: Any, dtype: str) -> int:
-    """Where the native code of a kernel begins; compiled, or loaded from the cache, if need be."""
-    signature = (types.CPointer(types.int64), LIKE[dtype])
-    if signature not in kernel.overloads:
-        kernel.compile(signature)
-    found = kernel.overloads[signature]
-    return int(found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name))
-
-
-def loaded(kernel: Any, dtype: str) -> bool:
-    """Whether this process has the native code, or found it in the cache on disk."""
-    signature = (types.CPointer(types.int64), LIKE[dtype])
-    if signature not in kernel.overloads:
-        kernel.targetctx.refresh()
-        found = kernel._cache.load_overload(signature, kernel.targetctx)
-        if found is None:
-            return False
-        kernel.add_overload(found)
-    return True
-
-
 def table(calls: Sequence[Call | None]) -> Any:
     """Calls as rows for ``drive``; None is where all threads wait for each other."""
     rows = [(0, 0) if call is None else call.row() for call in calls]
@@ -208,4 +240,4 @@ def table(calls: Sequence[Call | None]) -> Any:
 
 def run(calls: Sequence[Call]) -> None:
     """Run calls one after the other on this thread."""
-    drive(table(calls), 0, 1)
+    driver(table(calls), 0, 1)()

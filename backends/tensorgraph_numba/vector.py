@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import platform
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import binding
-from numba import config
+
+from tensorgraph_numba.objects import processor
 
 
 class Unit(NamedTuple):
@@ -27,16 +28,30 @@ class Unit(NamedTuple):
 
 
 def features() -> set[str]:
-    """What Numba compiles for: the host's features, or those that NUMBA_CPU_FEATURES turns on."""
-    if config.CPU_FEATURES is not None:
-        named = config.CPU_FEATURES.replace(" ", "").split(",")
+    """What Numba compiles for: the host's features, or those that its settings turn on."""
+    given = os.environ.get("NUMBA_CPU_FEATURES")
+    if given is None and os.environ.get("NUMBA_CPU_NAME", "").lower() == "generic":
+        given = ""
+    if given is not None:
+        named = given.replace(" ", "").split(",")
         return {name[1:] for name in named if name.startswith("+")}
+    found = _of_host()
+    plain = os.environ.get("NUMBA_ENABLE_AVX", "1").strip() == "0"
+    return {name for name in found if not name.startswith("avx")} if plain else found
+
+
+def _of_host() -> set[str]:
+    """As Linux names them for Intel's and AMD's processors, which is as LLVM does; else LLVM's."""
+    lines = [line.partition(":") for line in processor().splitlines()]
+    flags = next((words for name, _, words in lines if name.strip() == "flags"), None)
+    if flags is not None:
+        return set(flags.split())
+    binding = importlib.import_module("llvmlite.binding")
     try:
         host = binding.get_host_cpu_features()
     except RuntimeError:  # LLVM does not know this system
         return set()
-    found = {name for name, has in host.items() if has}
-    return found if config.ENABLE_AVX else {name for name in found if not name.startswith("avx")}
+    return {name for name, has in host.items() if has}
 
 
 @functools.cache
@@ -47,7 +62,8 @@ def unit() -> Unit:
         return Unit("avx512", 64, 32, True)
     if "avx2" in found and "fma" in found:
         return Unit("avx2", 32, 16, True)
-    if platform.machine().lower() in ("arm64", "aarch64") and config.CPU_NAME != "generic":
+    generic = os.environ.get("NUMBA_CPU_NAME") == "generic"
+    if platform.machine().lower() in ("arm64", "aarch64") and not generic:
         return Unit("neon", 16, 32, True)
     return Unit("none", 16, 16, False)
 

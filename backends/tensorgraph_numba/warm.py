@@ -15,9 +15,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from numba import types
-
-from tensorgraph_numba import kernels, native
+from tensorgraph_numba import kernels, native, objects
 from tensorgraph_numba.kernels import choice, program
 from tensorgraph_numba.kernels.tile_code import Shape
 from tensorgraph_numba.vector import unit
@@ -69,20 +67,16 @@ def kernel_of(name: str) -> tuple[Any, str]:
 
 def cached(name: str) -> bool:
     """Whether a kernel's native code is on the disk; it is not loaded."""
-    kernel, dtype = kernel_of(name)
-    cache, signature = kernel._cache, (types.CPointer(types.int64), native.LIKE[dtype])
-    key = cache._index_key(signature, kernel.targetctx.codegen())
-    return key in cache._cache_file._load_index()
+    return native.cached(*kernel_of(name))
 
 
 def folder() -> str:
     """Where native code is kept."""
-    return str(program.walk._cache.cache_path)
+    return str(objects.folder())
 
 
-def name_of(kernel: object, dtype: str) -> str:
-    found = next(name for name, known in native.KERNELS.items() if known is kernel)
-    return f"{found}@{dtype}"
+def name_of(kernel: native.Kernel, dtype: str) -> str:
+    return f"{kernel.name}@{dtype}"
 
 
 class Builder:

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from tensorgraph_numba.late import cgutils, intrinsic, types
 from tensorgraph_numba.native import _pointer as at
 from tensorgraph_numba.native import inner
 

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba.core import cgutils
+
+from tensorgraph_numba.late import cgutils
 
 WIDTH = 128  # bytes that one step of a loop takes: 32 of float32, 16 of float64
 INTEGERS = {"float32": ir.IntType(32), "float64": ir.IntType(64)}

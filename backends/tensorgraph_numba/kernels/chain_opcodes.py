@@ -13,12 +13,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from tensorgraph_numba.kernels import chain_lanes as lanes
 from tensorgraph_numba.kernels.chain_lanes import Lanes
+from tensorgraph_numba.late import cgutils, intrinsic, types
 
 WORDS = 7
 WORD, BYTE = ir.IntType(64), ir.IntType(8)

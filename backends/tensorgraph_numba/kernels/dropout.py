@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 
 from tensorgraph_numba.kernels.lanes import (
     I32,
@@ -32,6 +31,7 @@ from tensorgraph_numba.kernels.lanes import (
 )
 from tensorgraph_numba.kernels.lanewise import select
 from tensorgraph_numba.kernels.layout import channels_last, described, fill, turn_all
+from tensorgraph_numba.late import types
 from tensorgraph_numba.native import Call, bind, extent, inner, kernel, number
 
 Scratch = Callable[[int], Any]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
 
 from tensorgraph_numba.kernels.lanes import (
     BITS,
@@ -26,6 +25,7 @@ from tensorgraph_numba.kernels.lanes import (
     whole,
 )
 from tensorgraph_numba.kernels.lanewise import convert
+from tensorgraph_numba.late import types
 from tensorgraph_numba.native import Call, bind, extent, inner, kernel
 
 LINE = 64  # bytes; two threads that write to one line of the cache wait for each other

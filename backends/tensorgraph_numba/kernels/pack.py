@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from tensorgraph_numba.kernels.tile_code import I32, I64
+from tensorgraph_numba.late import intrinsic, types
 from tensorgraph_numba.native import _pointer, inner, kernel
 from tensorgraph_numba.vector import unit
 

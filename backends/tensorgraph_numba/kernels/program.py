@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types
-from numba.extending import intrinsic
 
 from tensorgraph_numba.kernels.tile_code import BYTES, I64, Operands, Shape, emit
-from tensorgraph_numba.native import Call, _invoke, _pointer, array, bind, kernel
+from tensorgraph_numba.late import intrinsic, types
+from tensorgraph_numba.native import Call, _invoke, _pointer, bind, kernel
 
 LEVELS = 6  # nested loops of one step
 COLUMNS = 11 + 5 * LEVELS  # words of a step
@@ -116,15 +115,15 @@ def walk(a: Any, like: Any) -> None:
 
     A step's row: function, words, four addresses, how they move from one outer turn to the next,
     number of loops, and for each loop, the innermost first: count, and how the addresses move when
-    it advances (the loops within it having come to their ends).
+    it advances (the loops within it having come to their ends). After all steps and their words
+    there is room to count in, zeros at first and at last.
     """
-    table = array(a, 0, a[0])
     steps, outer = a[2], a[3]
-    counters = np.zeros(LEVELS, np.int64)
+    counters = _pointer(a[0] + 8 * (a[1] - LEVELS), a[0])
     for turn in range(outer):
         for step in range(steps):
-            row = table[step * COLUMNS : (step + 1) * COLUMNS]
-            words = carray(_pointer(row[1], turn), (4,))
+            row = _pointer(a[0] + 8 * step * COLUMNS, a[0])
+            words = _pointer(row[1], a[0])
             for i in range(4):
                 words[i] = row[2 + i] + turn * row[6 + i]
             levels = row[10]
@@ -191,11 +190,11 @@ class Program:
         if not self.rows:
             return []
         size = len(self.rows) * COLUMNS
-        table = np.empty(size + len(self.blocks), np.int64)
+        table = np.zeros(size + len(self.blocks) + LEVELS, np.int64)
         rows = np.array(self.rows, np.int64)
         rows[:, 1] = table.ctypes.data + 8 * (size + rows[:, 1])
         table[:size] = rows.ravel()
-        table[size:] = self.blocks
+        table[size:-LEVELS] = self.blocks
         call = bind(walk, self.dtype, table, len(self.rows), self.outer, *self.arrays)
         places: dict[Any, list[int]] = {}
         for i, made in enumerate(self.kernels):

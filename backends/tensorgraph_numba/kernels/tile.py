@@ -19,10 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
 from tensorgraph_numba.kernels.tile_code import BYTES, Operands, Shape, constant, emit, size_of
+from tensorgraph_numba.late import intrinsic, types
 from tensorgraph_numba.vector import unit
 
 

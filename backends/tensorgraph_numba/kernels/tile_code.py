@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from llvmlite import ir
-from numba.core import cgutils
 
+from tensorgraph_numba.late import cgutils
 from tensorgraph_numba.vector import unit
 
 I64 = ir.IntType(64)

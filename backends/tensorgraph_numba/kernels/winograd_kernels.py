@@ -5,8 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import int64
-
 from tensorgraph_numba.kernels.winograd_stages import (
     NUMBERS,
     D,
@@ -24,6 +22,7 @@ from tensorgraph_numba.kernels.winograd_stages import (
     transform_weights,
 )
 from tensorgraph_numba.kernels.winograd_transforms import lanes
+from tensorgraph_numba.late import int64
 from tensorgraph_numba.native import kernel
 
 

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import int64, uint64
-
 from tensorgraph_numba.kernels import tile as tiles
 from tensorgraph_numba.kernels.winograd_transforms import (
     input_2,
@@ -39,6 +37,7 @@ from tensorgraph_numba.kernels.winograd_transforms import (
     weight_gradient_2,
     weight_gradient_4,
 )
+from tensorgraph_numba.late import int64, uint64
 from tensorgraph_numba.native import inner
 
 tile: Any = tiles.tile  # for type checkers it has one argument more, the context

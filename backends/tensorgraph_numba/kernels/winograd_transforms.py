@@ -10,11 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from tensorgraph_numba.kernels import winograd_formulas as formulas
+from tensorgraph_numba.late import cgutils, intrinsic, types
 from tensorgraph_numba.vector import unit
 
 I32, I64 = ir.IntType(32), ir.IntType(64)

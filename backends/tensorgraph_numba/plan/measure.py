@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import types
 from tensorgraph_numpy.threads import POOL
 
 from tensorgraph.program import Outline, Stage, Timings
 from tensorgraph.program import Task as Part
 from tensorgraph_numba import native
+from tensorgraph_numba.late import Late, types
 from tensorgraph_numba.plan import tasks
 
 if TYPE_CHECKING:
@@ -90,18 +90,19 @@ def _owner(array: Any) -> Any:
     return array
 
 
-clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
+clock = Late(lambda: types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64)))
 MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 1)
 
 
 @native.inner
 def drive_timed(table: Any, counter: int, threads: int, identity: int, times: Any) -> None:
-    """``native.drive``, and the time before each row and after the last: seconds and nanoseconds,
-    rows of ``times``. A reading takes about 25 ns."""
+    """``native.drive_rows``, and the time before each row and after the last: seconds and
+    nanoseconds, rows of ``times``. A reading takes about 25 ns."""
     place = times.ctypes.data
     for i in range(table.shape[0]):
         clock(identity, place + 16 * i)
-        native.drive(table[i : i + 1], counter, threads)
+        rows = native._pointer(table.ctypes.data + 16 * i, i)
+        native.drive_rows(rows, 1, counter, threads)
     clock(identity, place + 16 * table.shape[0])
 
 

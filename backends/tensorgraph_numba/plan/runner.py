@@ -52,7 +52,6 @@ class Plan:
         self.parts: list[Callable[[], None]] = []
         self.sections: list[Any] = []  # rows for each thread, or what Python does between
         self.hosts: dict[int, Task] = {}  # id of what Python does → what it is for
-        self.tables: list[Any] = []
         for i, phase in enumerate(planner.phases):
             if phase.pieces:
                 self._pieces(i, phase)
@@ -106,6 +105,7 @@ class Plan:
         """The kernels that have still to be compiled, by name and dtype."""
         calls = [c for s in self.sections if not callable(s) for rows in s for c in rows if c]
         needed = dict.fromkeys((kernel, c.dtype) for c in calls for kernel in c.kernels())
+        needed[native.drive, "float32"] = None
         return [warm.name_of(*each) for each in needed if not native.loaded(*each)]
 
     def finish(self) -> None:
@@ -116,8 +116,7 @@ class Plan:
                 self.parts.append(section)
                 continue
             tables = [native.table(rows) for rows in section]
-            tasks = [functools.partial(native.drive, table, counter, threads) for table in tables]
-            self.tables += tables
+            tasks = [native.driver(table, counter, threads) for table in tables]
             self.parts.append(tasks[0] if threads == 1 else functools.partial(POOL.run, tasks))
 
     def _host(self, function: Callable[[], None]) -> None:
