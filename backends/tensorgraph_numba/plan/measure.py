@@ -67,7 +67,7 @@ def _memory(plan: Plan) -> dict[str, int]:
     seen: set[int] = set()
 
     def held(arrays: Sequence[Any]) -> int:
-        owners = {id(owner): owner for owner in map(_owner, arrays)}
+        owners = {id(x): x for x in map(owner, arrays)}
         new = {number: x for number, x in owners.items() if number not in seen}
         seen.update(new)
         return sum(x.nbytes for x in new.values())
@@ -83,7 +83,7 @@ def _memory(plan: Plan) -> dict[str, int]:
     return {what: size for what, size in sizes.items() if size}
 
 
-def _owner(array: Any) -> Any:
+def owner(array: Any) -> Any:
     """The array whose memory another one views."""
     while isinstance(array.base, np.ndarray):
         array = array.base

@@ -10,6 +10,7 @@ import numpy as np
 
 from tensorgraph.program import Value
 from tensorgraph.tensor import Tensor
+from tensorgraph_numba.plan import guards
 from tensorgraph_numba.plan.orders import Order, empty
 
 ALIGNMENT = 64
@@ -43,6 +44,8 @@ def loan(tensor: Tensor, order: Order | None) -> Loan:
 def aligned(size: int, dtype: Any) -> Any:
     """A new 1-D array that begins at a line of the cache. Its memory is taken when it is used."""
     itemsize = np.dtype(dtype).itemsize
+    if guards.enabled():
+        return guards.guarded(size * itemsize).view(dtype)
     raw = np.empty(size * itemsize + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size * itemsize].view(dtype)

@@ -15,6 +15,7 @@ import numpy as np
 from tensorgraph_numpy.plan.split import ELEMENTWISE
 
 from tensorgraph.program import Program, Value
+from tensorgraph_numba.plan import guards
 
 Order = tuple[int, ...]
 IMAGES = {  # ops on images → the inputs that are images; their output is one unless it is a filter
@@ -104,6 +105,6 @@ def empty(shape: Iterable[int], order: Order | None, dtype: str) -> Any:
     """A new array of this shape whose axes lie in this order."""
     shape = tuple(shape)
     if order is None:
-        return np.empty(shape, dtype)
-    inner = np.empty([shape[axis] for axis in order], dtype)
+        return guards.empty(shape, dtype)
+    inner = guards.empty([shape[axis] for axis in order], dtype)
     return inner.transpose(np.argsort(order))

@@ -16,7 +16,7 @@ from tensorgraph.backend import Backend
 from tensorgraph.program import Limits, Outline, Program, Timings, Value
 from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
-from tensorgraph_numba.plan import measure
+from tensorgraph_numba.plan import debug, guards, measure
 from tensorgraph_numba.plan.batch_moments import with_moments
 from tensorgraph_numba.plan.bench import Bench
 from tensorgraph_numba.plan.chains import delayed
@@ -46,7 +46,9 @@ class Plan:
         threads = planner.threads
         size = planner.local_size()
         refused: list[Task] = []
-        self.benches = [Bench(planner, t, aligned(size, np.uint8), refused) for t in range(threads)]
+        self.checked = guards.enabled()
+        made = debug.WatchedBench if self.checked else Bench
+        self.benches = [made(planner, t, aligned(size, np.uint8), refused) for t in range(threads)]
         self.counter = np.zeros(8, np.int64)
         self.rows: list[list[native.Call | None]] = [[] for _ in range(threads)]
         self.parts: list[Callable[[], None]] = []
@@ -110,6 +112,9 @@ class Plan:
 
     def finish(self) -> None:
         """Make the tables; compiles the kernels that have not been."""
+        if self.checked:
+            self.parts = debug.parts(self)
+            return
         counter, threads = self.counter.ctypes.data, self.planner.threads
         for section in self.sections:
             if callable(section):
