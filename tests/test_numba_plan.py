@@ -136,3 +136,28 @@ def test_dense_weights_lie_as_their_gradients_do():
     held = [layer.weight.lender, *(t.lender for t in optimizer.memory[0].values())]
     assert [loan.order for loan in held] == [(1, 0)] * 3
     assert layer.weight.numpy().flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "stride, filters, size", [(2, 16, 32), (2, 256, 8), (1, 16, 32), (1, 256, 8)]
+)
+def test_pieces_are_worth_reading_the_filters(monkeypatch, stride, filters, size):
+    """Every piece reads all filters, which do not stay in the cache where they are many: then
+    pieces are larger than the cache, as many bytes as the filters or a block of tiles."""
+    monkeypatch.setattr("tensorgraph_numba.plan.placement.CACHE", 1 << 17)
+    layer = L.conv2d(filters, 3, stride=stride, padding=1, bias=False)
+    x = tg.tensor(
+        np.random.default_rng(0).standard_normal((32, filters, size, size)), dtype="float32"
+    )
+    want = layer(x).numpy()
+    step = tg.compile(lambda x: layer(x))
+    np.testing.assert_allclose(step(x).numpy(), want, atol=2e-4)
+    (pieces,) = [stage.what for stage in step.plan.outline().stages if "pieces" in stage.what]
+    (samples,) = [int(word) for word in pieces.split() if word.isdigit()]
+    own, bytes_of_sample = 32 // step.plan.outline().threads, filters * size**2 * 4
+    if filters == 16:
+        assert samples * bytes_of_sample <= 1 << 17
+    elif stride == 2:
+        assert samples == own
+    else:
+        assert samples >= min(own, 8)

@@ -143,6 +143,12 @@ class Winograd:
         one = replace(self, layer=self.layer._replace(samples=1)).shared_bytes
         return max(1, min(self.layer.samples, KEPT // one))
 
+    @property
+    def samples_of_block(self) -> int:
+        """The fewest samples that are worth a call: by tiles, the transformed weights are read for
+        each block, and a block should not be a small one."""
+        return 1 if self.by_channels else -(-BLOCK // self.total(1))
+
     def total(self, samples: int) -> int:
         """Tiles of so many samples."""
         down, across = self.layer.tiles(self.outputs)

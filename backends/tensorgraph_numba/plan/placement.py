@@ -9,6 +9,7 @@ import numpy as np
 from tensorgraph_numpy.plan.split import Batch
 
 from tensorgraph.program import Program, Value
+from tensorgraph_numba.kernels.winograd_layer import Winograd
 from tensorgraph_numba.plan.memory import Interval, Loan, aligned, laid, loan, packed
 from tensorgraph_numba.plan.orders import Order, empty
 from tensorgraph_numba.plan.tasks import Chain, Task
@@ -187,13 +188,10 @@ class Placement:
                     found[x] = Interval(x, size, i, last[x])
             return [*{id(item): item for item in found.values()}.values()]
 
-        def touched(task: Task) -> int:
-            values = {self.root(x) for x in (*task.inputs, *task.outputs)}
-            return sum(size_of(x) for x in values if x in self.batch.axes) // self.batch.size
-
-        bytes_of_sample = max([packed(intervals(1)), *map(touched, phase.tasks)])
+        bytes_of_sample = max([packed(intervals(1)), *map(self._of_sample, phase.tasks)])
         own = -(-self.batch.size // self.threads)
-        pieces = -(-own // max(1, CACHE // max(1, bytes_of_sample)))
+        fewest = max(CACHE // max(1, bytes_of_sample), *map(self._fewest, phase.tasks), 1)
+        pieces = -(-own // fewest)
         takes.clear()
         self.chunks[number] = -(-own // pieces)
         items = intervals(self.chunks[number])
@@ -204,6 +202,22 @@ class Placement:
             while origin in takes:
                 origin = takes[origin]
             self.local[x] = (number, offsets[origin])
+
+    def _of_sample(self, task: Task) -> int:
+        """Bytes of a sample in what a task reads and makes."""
+        values = {self.root(x) for x in (*task.inputs, *task.outputs)}
+        return sum(size_of(x) for x in values if x in self.batch.axes) // self.batch.size
+
+    def _fewest(self, task: Task) -> int:
+        """The samples for which it pays that every piece reads, or adds to, what does not stay in
+        the cache, as filters: those that are as many bytes. Winograd's kernels do so for each block
+        of tiles anyway."""
+        plan = task.calls[0].params.get("plan")
+        if isinstance(plan, Winograd):
+            return plan.samples_of_block
+        values = {x for x in (*task.inputs, *task.outputs) if x not in self.batch.axes}
+        again = sum(size_of(x) for x in values if x not in self.batch.filled)
+        return again // max(1, self._of_sample(task)) if again > CACHE else 1
 
     def local_size(self) -> int:
         """Bytes that a thread needs for pieces."""
