@@ -19,7 +19,9 @@ ACTIVATIONS = ["relu", "leaky_relu", "sigmoid", "tanh", "elu", "silu", "gelu", "
 
 @pytest.fixture(autouse=True)
 def compiled_at_once(monkeypatch):
+    """With small values computed again too."""
     monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    monkeypatch.setattr("tensorgraph_numba.plan.again.LARGE", 0)
 
 
 @st.composite

@@ -17,6 +17,7 @@ from tensorgraph.program import Limits, Outline, Program, Timings, Value
 from tensorgraph_numba import native, warm
 from tensorgraph_numba.kernels.chain import Step, chain
 from tensorgraph_numba.plan import debug, guards, measure
+from tensorgraph_numba.plan.again import recomputed
 from tensorgraph_numba.plan.batch_moments import with_moments
 from tensorgraph_numba.plan.bench import Bench
 from tensorgraph_numba.plan.chains import delayed
@@ -275,6 +276,7 @@ def compile_program(program: Program, backend: Backend) -> Plan | None:
     whole, batch = expanded(with_moments(program, batch, threads), backend)
     whole, late = delayed(prepared(whole, batch, threads))
     refused = {call.out for call in whole.calls if not served(call)}
+    whole, late = recomputed(whole, late, Batch(whole, refused, SPLITS))
     alone: set[Value] = set()
     while True:
         batch = Batch(whole, refused, SPLITS)
