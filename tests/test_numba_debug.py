@@ -17,13 +17,13 @@ from tensorgraph_numba.plan.lower import LOWERINGS
 _pointer = native._pointer
 
 
-@native.kernel
+@native.Kernel  # not in native.KERNELS: no warm-up compiles it
 def poke(a, like):
     """Write 0.1, no byte of which is 0, so many bytes (word 2) from where an array begins."""
     carray(_pointer(a[0] + a[2], like), (1,))[0] = like * 0 + 0.1
 
 
-@native.kernel
+@native.Kernel  # not in native.KERNELS: no warm-up compiles it
 def copy_first(a, like):
     """The first element of an array (words 0 and 1) to all of another (words 2 and 3)."""
     native.array(a, 2, like)[:] = native.array(a, 0, like)[0]
