@@ -64,6 +64,15 @@ def _permute(at: Place, call: Call) -> list[native.Call]:
     return copy(at[call.inputs[0]].transpose(call.params["axes"]), at[call.out])
 
 
+def _gather(at: Place, call: Call) -> list[native.Call]:
+    """A part of each axis, which is copied."""
+    x, *indices = (at[value] for value in call.inputs)
+    key = call.params["key"]
+    if indices or not all(isinstance(part, tuple) for part in key):
+        raise ValueError(f"getitem: no kernel picks {key} from {call.inputs[0].spec}")
+    return copy(x[tuple(slice(*part) for part in key)], at[call.out])
+
+
 def _geometry(call: Call) -> dict[str, Any]:
     return {name: call.params[name] for name in ("stride", "padding", "dilation", "groups")}
 
@@ -241,6 +250,7 @@ LOWERINGS: dict[str, Lowering] = {
     "conv_panels": Lowering(_conv_panels, shared=True),
     "conv_weight": Lowering(_conv_weight),
     "drop": Lowering(_drop),
+    "gather": Lowering(_gather),
     "label_cross_entropy": Lowering(_label_loss),
     "label_cross_entropy_input": Lowering(_label_loss_input),
     "log_softmax": Lowering(_log_softmax),

@@ -14,7 +14,6 @@ from tensorgraph.discovery import PLUGINS
 from tensorgraph.program import Call, Program, Value
 from tensorgraph.tensor import Number
 from tensorgraph_numpy.kernels import random
-from tensorgraph_numpy.plan import split
 from tensorgraph_numpy.plan.expand import expanded
 from tensorgraph_numpy.plan.own_ops import dropout_mask, masked, product
 from tensorgraph_numpy.plan.split import Batch
@@ -25,8 +24,6 @@ def rewritten(program: Program, backend: Backend) -> Program:
     place."""
     work = Rewriting(*expanded(program, backend), backend)
     for call in list(work.program.calls):
-        if call.op.name in split.ELEMENTWISE:
-            call = work.with_numbers(call)
         rule = RULES.get(call.op.name)
         if rule is None or not rule(work, call):
             work.calls.append(call)
@@ -45,7 +42,6 @@ class Rewriting:
         self.readers = collections.Counter(x for call in program.calls for x in call.inputs)
         self.readers.update(program.results())
         self.masks: dict[Any, Value] = {}
-        self.numbers: dict[Value, Value] = {}  # constants → the number that they are all over
         self.pooled: dict[Value, Value] = {}  # maxima after relu → before it
 
     def call(self, op: Op[...], *inputs: Value, out: Value | None = None, **params: Any) -> Value:
@@ -81,23 +77,6 @@ class Rewriting:
                 break
             (x,), turned = call.inputs, not turned
         return x, turned
-
-    def with_numbers(self, call: Call) -> Call:
-        """The call with a number in the place of a constant that is the same all over, such as
-        what a gradient starts from: it has no samples of its own, and need not be split."""
-        full = any(x.spec.shape == call.out.spec.shape for x in call.inputs if not self.uniform(x))
-        if not full:
-            return call
-        inputs = [self.numbers[x] if self.uniform(x) else x for x in call.inputs]
-        return dataclasses.replace(call, inputs=tuple(inputs))
-
-    def uniform(self, x: Value) -> bool:
-        """Whether a value is a constant of more than one element, all the same."""
-        if x not in self.numbers and (constant := self.program.constants.get(x)) is not None:
-            data = np.asarray(constant.data)
-            if data.size > 1 and data.tobytes() == data.flat[0].tobytes() * data.size:
-                self.numbers[x] = self.number(data.flat[0], x)
-        return x in self.numbers
 
     def number(self, x: float, like: Value) -> Value:
         """A constant of the dtype of another value."""

@@ -183,6 +183,20 @@ def _broadcast(call: Call, axes: Axes) -> Split | None:
     return Split(axes[x] + call.out.spec.ndim - x.spec.ndim)
 
 
+def _gather(call: Call, axes: Axes) -> Split | None:
+    """Slices that take all samples."""
+    x, *indices = call.inputs
+    if indices or x not in axes:
+        return None
+    own = at = 0  # axes of the input and of the output so far
+    for part in call.params["key"]:
+        if own == axes[x] and part is not None:
+            return Split(at) if part == (0, x.spec.shape[own], 1) else None
+        own += part is not None
+        at += not isinstance(part, int)
+    return None
+
+
 def split_matmul(call: Call, axes: Axes) -> Split | None:
     x, y = call.inputs
     if x.spec.ndim != 2 or y.spec.ndim != 2:
@@ -227,6 +241,7 @@ RULES: dict[str, Rule] = {
     "conv_input": _conv,
     "conv_weight": _conv_weight,
     "drop": _drop,
+    "gather": _gather,
     "label_cross_entropy": _label_loss,
     "label_cross_entropy_input": _label_loss_input,
     "log_softmax": _along_axis,
