@@ -95,10 +95,12 @@ def _matmul(call: Call, axes: Axes) -> Split | None:
 
 
 def _direct(plan: Any) -> int:
-    """The operations of a direct convolution between the images of a plan."""
+    """The operations of a direct convolution between the images of a plan: for each pixel of the
+    convolution's output, which a plan of the input's gradient reads."""
     layer = plan.layer
-    pixels = layer.samples * layer.out[0] * layer.out[1]
-    return int(2 * pixels * layer.channels * layer.filters * 9)
+    backwards = getattr(plan, "backwards", False)
+    height, width = (layer.height, layer.width) if backwards else layer.out
+    return int(2 * layer.samples * height * width * layer.channels * layer.filters * 9)
 
 
 conv_panels.flops(lambda out, w, **_: 0)
