@@ -38,6 +38,17 @@ def test_a_plan_reads_in_phases(small_pieces):
     assert ": bool[4,4,2,2] = greater(" in text
 
 
+def test_a_window_in_the_padding_alone_has_no_largest_element():
+    """A dilated one may: relu of its maximum, -inf, would be 0."""
+
+    def step(x):
+        return tg.ops.max_pool(tg.ops.relu(x), kernel_size=2, padding=1, dilation=2)
+
+    x = leaf(4, 2, 1, 1).detach()
+    assert np.isneginf(step(x).numpy()).all()
+    np.testing.assert_array_equal(tg.compile(step)(x).numpy(), step(x).numpy())
+
+
 @pytest.mark.parametrize("used", [1, 3])
 def test_elementwise_results_are_those_of_eager_mode_bit_by_bit(small_pieces, used):
     whole = tg.tensor(np.arange(7, dtype="float32")[:, None])  # of no argument, and of its length

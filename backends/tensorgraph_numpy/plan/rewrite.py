@@ -134,9 +134,12 @@ def _permute_dims(work: Rewriting, call: Call) -> bool:
 
 
 def _max_pool(work: Rewriting, call: Call) -> bool:
-    """The largest of what relu gives is relu of the largest: a quarter of the elements, say."""
+    """The largest of what relu gives is relu of the largest: a quarter of the elements, say. Not
+    where a dilated window may have all of its elements in the padding: its largest is -inf."""
     relu = work.maker(call.inputs[0], "relu")
     if relu is None or not work.ours(relu):
+        return False
+    if any(call.params["padding"]) and max(call.params["dilation"]) > 1:
         return False
     before = work.call(call.op, *relu.inputs, **call.params)
     work.pooled[call.out] = before
