@@ -163,3 +163,20 @@ def test_pieces_are_worth_reading_the_filters(monkeypatch, stride, filters, size
         assert samples == own
     else:
         assert samples >= min(own, 8)
+
+
+def test_the_gradient_of_a_mean_over_pixels_needs_no_python():
+    """It is spread over images, whose channels lie innermost."""
+    rng = np.random.default_rng(0)
+    x = tg.tensor(rng.standard_normal((8, 3, 6, 6)), dtype="float64")
+    w = tg.tensor(rng.standard_normal((5, 3, 3, 3)), dtype="float64", requires_grad=True)
+
+    def step(x):
+        images = tg.ops.conv(x, w)
+        loss = tg.ops.sum(tg.ops.square(tg.ops.mean(images, axis=(2, 3))))
+        return tg.grad(loss, [w])
+
+    compiled = tg.compile(step)
+    (want,), (got,) = step(x), compiled(x)
+    np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12)
+    assert not compiled.plan.runner.hosts

@@ -184,3 +184,17 @@ def test_what_does_not_fit_is_refused(memory):
         label_loss.label_cross_entropy(x, labels.astype("int32"), x[:, 0], **given)
     with pytest.raises(ValueError, match=r"float.*\[2, 6\] .* not of the shape and dtype"):
         rows.softmax(x, x[:2])
+
+
+@pytest.mark.parametrize("ignored", [-100, 0, 7])
+@pytest.mark.parametrize("shape", [(1,), (64,), (3, 5, 2), (1000,)])
+def test_label_share(memory, shape, ignored):
+    labels = np.random.default_rng(2).integers(0, 9, shape)
+    labels.flat[0] = 1
+    out = memory.array(np.zeros(1)).reshape(())
+    given = memory.array(labels, dtype="int64")
+    run(label_loss.label_share(given, out, ignore_index=ignored))
+    close(out, 1 / sum(label != ignored for label in labels.ravel().tolist()), 1)
+    given[...] = ignored
+    run(label_loss.label_share(given, out, ignore_index=ignored))
+    assert np.isposinf(out), "and the mean of no losses, 0 * infinity, is NaN"

@@ -35,6 +35,14 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_THRESHOLD, LARGEST_BYTES) and mallopt(M_TRIM_THRESHOLD, KEPT_BYTES))
 
 
+def give_back() -> None:
+    """Return to the system what was freed: a plan's arrays are mapped afresh, and would come on top
+    of all that the step took when it was recorded."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
 def scratch(shape: tuple[int, ...], dtype: Any) -> Any:
     """Memory of this thread, to be used until the next call: never return it from a kernel."""
     count = 1

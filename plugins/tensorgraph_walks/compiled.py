@@ -152,13 +152,16 @@ class Compiled:
         with config.listen(recording):
             out = self.step(*arguments, **options)
         tree, program = _template(out), recording.finish(tensors_in(out))
+        del out  # and with it the graph: what it has saved and the plan's memory are large
         guards += after(recording, program)
         cleared = [leaf for leaf in recording.leaves if leaf not in program.gradients]
         backend = _backend(program, tensors)
         recording.undo()  # the plan does it, so that the first call gives the bits of all others
+        drawn = recording.drawn
+        del recording
         plan = Plan(simplified(program), backend, guards, cleared, tree)
         self.plans.setdefault(key, []).append(plan)
-        return plan.run(tensors, recording.drawn)
+        return plan.run(tensors, drawn)
 
     def _too_many(self, key: Any) -> str:
         name = getattr(self, "__name__", "the step")

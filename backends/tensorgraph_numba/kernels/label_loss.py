@@ -67,6 +67,16 @@ def label_gradients(a: Any, like: Any) -> None:
             q += a[13]
 
 
+@kernel
+def find_label_share(a: Any, like: Any) -> None:
+    """One over the number of labels that are not ignored."""
+    labels, out = pointer(a[0], np.int64(0)), pointer(a[2], like)
+    counted = 0
+    for row in range(a[4]):
+        counted += labels[row] != a[5]
+    out[0] = 1.0 / counted
+
+
 def _classes(x: Any) -> tuple[int, tuple[int, ...]]:
     """The axis of the classes in scores (C,) or (N, C, …), and the shape of their labels."""
     axis = min(x.ndim - 1, 1)
@@ -87,6 +97,14 @@ def label_cross_entropy(
         return []
     given = ignore_index, REDUCTIONS[reduction], accumulate
     return [bind(label_losses, x.dtype.name, x, labels, out, *words, *given)]
+
+
+def label_share(labels: Any, out: Any, *, ignore_index: int) -> list[Call]:
+    """What each label counts in a mean: infinite where all are ignored. ``labels`` are dense int64,
+    ``out`` is one number."""
+    check_dense("label_share", labels, labels.shape, np.int64)
+    check_dense("label_share", out, (), out.dtype)
+    return [bind(find_label_share, out.dtype.name, labels, out, labels.size, ignore_index)]
 
 
 def label_cross_entropy_input(

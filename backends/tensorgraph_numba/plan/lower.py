@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tensorgraph.program import Call
 from tensorgraph_numba import native
 from tensorgraph_numba.kernels import conv as direct
@@ -71,6 +73,12 @@ def _gather(at: Place, call: Call) -> list[native.Call]:
     if indices or not all(isinstance(part, tuple) for part in key):
         raise ValueError(f"getitem: no kernel picks {key} from {call.inputs[0].spec}")
     return copy(x[tuple(slice(*part) for part in key)], at[call.out])
+
+
+def _broadcast(at: Place, call: Call) -> list[native.Call]:
+    """Where the result has to lie otherwise than its elements do."""
+    x, out = at[call.inputs[0]], at[call.out]
+    return copy(np.broadcast_to(x, out.shape), out)
 
 
 def _geometry(call: Call) -> dict[str, Any]:
@@ -217,6 +225,11 @@ def _label_loss_input(at: Place, call: Call) -> list[native.Call]:
     return label_loss.label_cross_entropy_input(g, x, labels, at[call.out], **call.params)
 
 
+def _label_share(at: Place, call: Call) -> list[native.Call]:
+    ignored = call.params["ignore_index"]
+    return label_loss.label_share(at[call.inputs[0]], at[call.out], ignore_index=ignored)
+
+
 def _softmax(at: Place, call: Call) -> list[native.Call]:
     return rows.softmax(at[call.inputs[0]], at[call.out], axis=call.params["axis"])
 
@@ -244,6 +257,7 @@ def _drop(at: Place, call: Call) -> list[native.Call]:
 LOWERINGS: dict[str, Lowering] = {
     "avg_pool": Lowering(_avg_pool),
     "avg_pool_input": Lowering(_avg_pool_input),
+    "broadcast_to": Lowering(_broadcast),
     "channel_moments": Lowering(batch_moments.bind_moments, shared=True),
     "conv": Lowering(_conv),
     "conv_input": Lowering(_conv_input),
@@ -253,6 +267,7 @@ LOWERINGS: dict[str, Lowering] = {
     "gather": Lowering(_gather),
     "label_cross_entropy": Lowering(_label_loss),
     "label_cross_entropy_input": Lowering(_label_loss_input),
+    "label_share": Lowering(_label_share),
     "log_softmax": Lowering(_log_softmax),
     "matmul": Lowering(_matmul, shared=True),
     "max_pool": Lowering(_max_pool),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tensorgraph_numpy.memory import give_back
 from tensorgraph_numpy.plan.expand import expanded
 from tensorgraph_numpy.plan.measure import limits
 from tensorgraph_numpy.plan.split import Batch
@@ -271,6 +272,7 @@ def cost(program: Program) -> float:
 
 def compile_program(program: Program, backend: Backend) -> Plan | None:
     """A plan of native calls; calls that no kernel serves are left to the backend."""
+    give_back()
     batch = Batch(program)
     threads = POOL.threads if cost(program) > WORTH_SHARING and batch.size >= POOL.threads else 1
     whole, batch = expanded(with_moments(program, batch, threads), backend)

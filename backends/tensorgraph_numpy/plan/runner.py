@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorgraph.backend import Backend
 from tensorgraph.program import Limits, Outline, Program, Stage, Task, Timings, Value
+from tensorgraph_numpy.memory import give_back
 from tensorgraph_numpy.plan import measure, pieces, schedule
 from tensorgraph_numpy.plan.phases import Phase
 from tensorgraph_numpy.plan.rewrite import rewritten
@@ -17,6 +18,7 @@ from tensorgraph_numpy.threads import POOL
 
 def compile_program(program: Program, backend: Backend) -> Runner:
     """Plan a program for NumPy alone."""
+    give_back()
     return Runner(rewritten(program, backend), backend)
 
 
