@@ -1,6 +1,7 @@
 """Native code from the disk, linked without Numba and without LLVM."""
 
 import ctypes
+import os
 import struct
 import subprocess
 import sys
@@ -10,7 +11,6 @@ import pytest
 
 pytest.importorskip("numba")
 from tensorgraph_numba import elf, native, objects
-from tensorgraph_numba.kernels.pack import fill_rows
 from tensorgraph_numba.kernels.program import walk
 from tensorgraph_numba.kernels.rows import softmax
 
@@ -38,7 +38,7 @@ print(*[name for name in ("numba", "llvmlite.binding") if name in sys.modules])
 @pytest.fixture
 def found():
     native.address(walk, "float32")
-    return objects.find(f"{walk.name}@float32")
+    return objects.find(objects.file(walk, "float32"))
 
 
 @linked_here
@@ -61,7 +61,7 @@ def test_code_that_was_compiled_is_found_and_linked(found):
     out = np.zeros_like(x)
     (call,) = softmax(x, out, axis=1)
     native.address(call.kernel, "float32")
-    made = objects.find(f"{call.kernel.name}@float32")
+    made = objects.find(objects.file(call.kernel, "float32"))
     form = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_float)
     form(elf.link(*made))(call.words.ctypes.data, 0.0)
     power = np.exp(x.astype("float64"))
@@ -88,43 +88,78 @@ def test_files_that_cannot_be_linked(found):
         elf._outside("there_is_no_such_function")
 
 
+A = objects.File("a.native", "nowhere")
+
+
 def test_files_hold_for_a_key_and_are_whole(monkeypatch, tmp_path):
     monkeypatch.setattr(objects, "folder", lambda: tmp_path / "new")
-    assert objects.find("a") is None
-    objects.save("a", objects.Object(b"\0code\0", "entry"))
-    assert objects.find("a") == (b"\0code\0", "entry")
+    assert objects.find(A) is None
+    objects.save(A, objects.Object(b"\0code\0", "entry"))
+    assert objects.find(A) == (b"\0code\0", "entry")
     file = tmp_path / "new" / "a.native"
     whole = file.read_bytes()
     for changed in (whole[:-1], whole[:50], b"", whole[:-1] + b"x", b"x" + whole[1:]):
         file.write_bytes(changed)
-        assert objects.find("a") is None
+        assert objects.find(A) is None
     file.write_bytes(whole)
-    assert objects.find("a") is not None
-    monkeypatch.setattr(objects, "key", lambda: bytes(objects.DIGEST))
-    assert objects.find("a") is None, "made from other sources"
+    assert objects.find(A) is not None
+    monkeypatch.setattr(objects, "key", lambda source: bytes(objects.DIGEST))
+    assert objects.find(A) is None, "made from other sources"
 
 
 def test_a_disk_that_takes_nothing(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(objects, "folder", lambda: tmp_path / "file")
-    objects.save("a", objects.Object(b"code", "entry"))
-    assert objects.find("a") is None
+    objects.save(A, objects.Object(b"code", "entry"))
+    assert objects.find(A) is None
 
 
 def test_the_key_depends_on_settings(monkeypatch):
-    key = objects.key.__wrapped__
+    key = objects._engine.__wrapped__
     before = key()
     monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
-    assert key() == before == objects.key()
+    assert (
+        key() == before == objects.key(A.source) == objects.key(walk.function.__code__.co_filename)
+    )
     monkeypatch.setenv("NUMBA_OPT", "0")
     assert key() != before
 
 
+STRANGE = """
+import numpy as np
+from tensorgraph_numba.native import array, bind, cached, kernel, run
+@kernel
+def raised(a, like):
+    x = array(a, 0, like)
+    for i in range(len(x)):
+        x[i] += {step}
+if __name__ == "__main__":
+    x = np.zeros(3, "float32")
+    print(cached(raised, "float32"))
+    run([bind(raised, 'float32', x)])
+    print(x)
+"""
+
+
+def test_a_kernel_that_was_changed_is_compiled_again(tmp_path):
+    file = tmp_path / "strange.py"
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    for step, there in ((1, False), (1, True), (2, False)):
+        file.write_text(STRANGE.format(step=step))
+        done = subprocess.run(
+            [sys.executable, file], check=True, capture_output=True, text=True, env=environment
+        )
+        assert done.stdout.splitlines() == [str(there), f"[{step}. {step}. {step}.]"]
+
+
 def test_llvm_links_elsewhere(monkeypatch):
-    """As on other systems: Numba finds what it has compiled."""
+    """As on other systems."""
+    x = np.zeros(4, "float32")
+    x[::2] = 1
+    (call,) = softmax(x.reshape(1, 4), out := np.zeros((1, 4), "float32"), axis=1)
+    native.address(call.kernel, "float32")
     monkeypatch.setattr(elf, "serves", lambda: False)
-    monkeypatch.setattr(fill_rows, "addresses", {})
-    assert native.address(fill_rows, "float32")
-    assert native.cached(fill_rows, "float32")
-    monkeypatch.setattr(fill_rows, "addresses", {})
-    assert native.loaded(fill_rows, "float32")
+    monkeypatch.setattr(call.kernel, "addresses", {})
+    assert native.loaded(call.kernel, "float32")
+    native.run([call])
+    np.testing.assert_allclose(out, np.exp(x)[None] / np.exp(x).sum(), rtol=1e-6)

@@ -29,6 +29,7 @@ READ_AND_RUN = mmap.PROT_READ | mmap.PROT_EXEC if hasattr(mmap, "PROT_EXEC") els
 ERRORS = frozenset(
     [
         "NRT_Free",
+        "NRT_MemInfo_call_dtor",
         "numba_do_raise",
         "numba_gil_ensure",
         "numba_gil_release",

@@ -31,7 +31,6 @@ OPTIONS: dict[str, Any] = {
     "fastmath": {"reassoc", "contract", "nsz", "arcp"},  # but NaN and infinity stay what they are
     "error_model": "numpy",
     "boundscheck": False,
-    "cache": True,
 }
 FORM = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_float)  # of kernels of float32
 

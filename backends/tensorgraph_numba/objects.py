@@ -1,7 +1,7 @@
 """The native code of kernels on the disk, in files that are of use without Numba.
 
-A file holds for the code that it was made from, for a processor and for a version of Numba; these
-are its key, which is written into it, and a file with another key is as good as none.
+A file holds for the sources that it was made from, for a processor and for a version of Numba;
+these are its key, which is written into it, and a file with another key is as good as none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 DIGEST = 32  # bytes of a key, and of a sum that tells whether a file is whole
@@ -27,9 +27,21 @@ class Object(NamedTuple):
     entry: str
 
 
+class File(NamedTuple):
+    """What keeps the native code of a kernel, and where the kernel was written."""
+
+    name: str
+    source: str
+
+
+def file(kernel: Any, dtype: str) -> File:
+    """Of a kernel of numbers of this dtype."""
+    return File(f"{kernel.name}@{dtype}.native", kernel.function.__code__.co_filename)
+
+
 @functools.cache
 def folder() -> Path:
-    """Where native code is kept: where Numba keeps its own."""
+    """Where native code is kept: beside the kernels, or in ``NUMBA_CACHE_DIR``."""
     given = os.environ.get("NUMBA_CACHE_DIR")
     if given:
         mark = hashlib.sha256(str(HERE).encode()).hexdigest()[:16]
@@ -42,10 +54,19 @@ def folder() -> Path:
 
 
 @functools.cache
-def key() -> bytes:
-    """What native code depends on."""
+def key(source: str) -> bytes:
+    """What the native code of kernels depends on that were written in the file ``source``."""
+    path = Path(source)
+    if path.parent == HERE / "kernels" or not path.exists():
+        return _engine()
+    return hashlib.sha256(_engine() + path.read_bytes()).digest()
+
+
+@functools.cache
+def _engine() -> bytes:
+    """What all native code depends on."""
     found = hashlib.sha256(sys.version.encode())
-    for path in (HERE / "native.py", HERE / "vector.py", *sorted(HERE.glob("kernels/*.py"))):
+    for path in (*sorted(HERE.glob("*.py")), *sorted(HERE.glob("kernels/*.py"))):
         found.update(path.read_bytes())
     for library in ("numba", "llvmlite"):
         spec = find_spec(library)
@@ -76,30 +97,26 @@ def processor() -> str:
     return "".join(line for line in lines if line.partition(":")[0].strip() in wanted)
 
 
-def find(name: str) -> Object | None:
-    """The native code of a kernel of this name and dtype, if there is any for here and now."""
+def find(file: File) -> Object | None:
+    """The native code that a file keeps, if there is any for here and now."""
     try:
-        found = _path(name).read_bytes()
+        found = (folder() / file.name).read_bytes()
     except OSError:
         return None
     body = found[2 * DIGEST :]
-    if found[: 2 * DIGEST] != key() + hashlib.sha256(body).digest():
+    if found[: 2 * DIGEST] != key(file.source) + hashlib.sha256(body).digest():
         return None
     entry, _, code = body.partition(b"\0")
     return Object(code, entry.decode())
 
 
-def save(name: str, made: Object) -> None:
+def save(file: File, made: Object) -> None:
     """Keep native code, if the disk takes it."""
-    path, body = _path(name), made.entry.encode() + b"\0" + made.code
+    path, body = folder() / file.name, made.entry.encode() + b"\0" + made.code
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(key() + hashlib.sha256(body).digest() + body)
-        Path(file.name).replace(path)  # whole, or not at all
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as whole:
+            whole.write(key(file.source) + hashlib.sha256(body).digest() + body)
+        Path(whole.name).replace(path)  # whole, or not at all
     except OSError:
         return
-
-
-def _path(name: str) -> Path:
-    return folder() / f"{name}.native"
