@@ -87,17 +87,17 @@ class Optimizer:
             p = self.parameters[i]
             alike.setdefault((self.updates[i], p.dtype, p.backend.name), []).append(i)
         names = list(self.scalars(1))
+        firsts = [group[0] for group in alike.values()]
 
         def numbers() -> list[float]:
             self.steps += 1
             for i in moving:
                 self.updates[i] += 1
             self.last_moved = moving
-            found = [self.scalars(self.updates[group[0]]) for group in alike.values()]
-            return [x for scalars in found for x in scalars.values()]
+            return [x for i in firsts for x in self.scalars(self.updates[i]).values()]
 
-        firsts = [self.parameters[group[0]] for group in alike.values()]
-        made = iter(from_host(numbers, like=[p for p in firsts for _ in names]))
+        like = [self.parameters[i] for i in firsts for _ in names]
+        made = iter(from_host(numbers, like=like))
         scalars = [{name: next(made) for name in names} for _ in alike]
         return {i: mine for group, mine in zip(alike.values(), scalars) for i in group}
 

@@ -199,7 +199,7 @@ class Tensor:
         """The value of a tensor with one element, as a Python number."""
         if self.size != 1:
             raise DtypeError(f"item: {self.spec} has {self.size} elements, not one")
-        return self._host("item()").reshape(()).item()
+        return self._host("item()").item()
 
     def _host(self, what: str) -> Any:
         if (listener := config.current().listener) is not None:

@@ -99,6 +99,22 @@ def test_settings_that_change_are_noticed():
     assert plans(both(script).step) == 6  # the rate is a number that comes anew in every replay
 
 
+def test_settings_that_stay_are_looked_at_in_one_expression():
+    """And what was deleted is missed by the step itself."""
+    training = Training()
+    for i in range(3):
+        training.step(*batch(seed=i))
+    plan = training.step.plan
+    assert plan._same()
+    training.norm.momentum *= 1.0
+    assert not plan._same() and plan.holds(), "another number, but equal"
+    training.step(*batch())
+    assert plans(training.step) == 1
+    del training.norm.momentum
+    with pytest.raises(AttributeError, match="momentum"):
+        training.step(*batch())
+
+
 def test_a_parameter_that_was_frozen_for_a_while_counts_its_own_updates():
     def script(training):
         weight, found = training.model[0].weight, []

@@ -24,7 +24,7 @@ class NumpyBackend:
         if hasattr(data, "__dlpack__") and not isinstance(data, numpy.ndarray | numpy.generic):
             data = numpy.from_dlpack(data)
         array = numpy.array(data, dtype)
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
+        return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
     def to_host(self, array: Any) -> Any:
         return numpy.asarray(array)

@@ -61,7 +61,7 @@ ceil = unary("ceil", "The smallest integer not below; its gradient is 0.", no_gr
 
 round = unary("round", "The nearest integer, ties to even; its gradient is 0.", no_gradient)
 
-square = unary("square", "``x * x``.", lambda g, x: g * (x * 2.0), dtype=numeric)
+square = unary("square", "``x * x``.", lambda g, x: g * 2.0 * x, dtype=numeric)
 
 reciprocal = unary("reciprocal", "``1 / x``.", lambda g, out: -g * (out * out), lambda xp, x: 1 / x)
 

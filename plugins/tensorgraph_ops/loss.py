@@ -12,6 +12,7 @@ from tensorgraph.ops.shape import reshape
 from tensorgraph.spec import is_floating, kind
 from tensorgraph_ops.activation import log_softmax, softplus
 from tensorgraph_ops.axes import expand_dims
+from tensorgraph_ops.elementwise import square
 from tensorgraph_ops.label_loss import (
     Reduction,
     class_axis,
@@ -54,8 +55,7 @@ def _same_shape(name: str, x: Tensor, target: Tensor) -> None:
 def mse_loss(x: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """The squared difference."""
     _same_shape("mse_loss", x, target)
-    difference = x - target
-    return _reduce("mse_loss", difference * difference, reduction)
+    return _reduce("mse_loss", square(x - target), reduction)
 
 
 def l1_loss(x: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:

@@ -81,6 +81,8 @@ class SGD(_Decaying):
         self.slots = ("momentum_buffer",) if momentum else ()
 
     def scalars(self, step: int) -> dict[str, float]:
+        if not self.dampening:
+            return {"lr": self.lr}
         return {"lr": self.lr, "fresh": 1.0 if step == 1 else 1.0 - self.dampening}
 
     def update(self, p: Tensor, g: Tensor, memory: Memory, scalars: Mapping[str, Tensor]) -> Update:

@@ -14,13 +14,14 @@ from tensorgraph.discovery import PLUGINS
 from tensorgraph.errors import RecordingError
 from tensorgraph.program import Inspected, Outline, Program, Runner
 from tensorgraph.tensor import Node, Tensor
-from tensorgraph_walks.guards import Guard, after, before, is_plain
+from tensorgraph_walks.guards import Guard, after, before, is_plain, watch
 from tensorgraph_walks.interpret import Interpreter, as_recorded
 from tensorgraph_walks.listing import listing
 from tensorgraph_walks.record import Recording, tensors_in
 from tensorgraph_walks.simplify import simplified
 
 LIMIT = 16  # plans of one step
+SEQUENCES = (list, tuple)
 
 _running = threading.RLock()  # plans write into memory of their own, and of the tensors they share
 
@@ -41,25 +42,31 @@ class Plan:
         self.program = program
         self.backend = backend
         self.guards = guards
+        self._same = watch(guards)
         self.cleared = cleared
         self.tree = tree
         self.runner = _runner(program, backend)
         self.given: tuple[Sequence[Tensor], Sequence[Any]] = ((), ())  # to the last run
-        self._made = [value.spec.dtype for _, values in program.hosts for value in values]
+        self._dtypes = [value.spec.dtype for _, values in program.hosts for value in values]
+        self._last: tuple[list[Any], list[Any]] = [], []  # the host's numbers, and arrays of them
         self._specs = [value.spec for value in (*program.outputs, *program.gradients.values())]
 
     def holds(self) -> bool:
-        for guard in self.guards:
-            thing, name, value = guard
-            if getattr(thing, name, None) is not value and not guard.holds():
-                return False
-        return True
+        try:
+            if self._same():
+                return True
+        except (AttributeError, KeyError, ValueError):  # something was deleted
+            pass
+        return all(guard.holds() for guard in self.guards)
 
     def replay(self, arguments: Sequence[Tensor]) -> Any:
         """Run the plan; returns what the step returned, with new values."""
-        asarray = self.backend.asarray
         numbers = [x for make, _ in self.program.hosts for x in make()]
-        hosts = [asarray(x, dtype) for x, dtype in zip(numbers, self._made, strict=True)]
+        last, hosts = self._last
+        if numbers != last:
+            asarray, dtypes = self.backend.asarray, self._dtypes
+            hosts = [asarray(x, dtype) for x, dtype in zip(numbers, dtypes, strict=True)]
+            self._last = numbers, hosts
         return self.run(arguments, hosts)
 
     def run(self, arguments: Sequence[Tensor], hosts: Sequence[Any]) -> Any:
@@ -120,11 +127,14 @@ class Compiled:
     def __call__(self, *arguments: Any, **options: Any) -> Any:
         settings = config.current()
         tensors: list[Tensor] = []
-        key: tuple[Any, ...] = (_signature((arguments, options), tensors), settings)
-        if len(ids := [id(x) for x in tensors]) > len({*ids}):  # one tensor twice: another step
-            key = (*key, *[ids.index(i) for i in ids])
-        if settings.listener is not None or ABSTRACT in [x.backend for x in tensors]:
-            return self.step(*arguments, **options)  # somebody listens, or a model is being shaped
+        key: tuple[Any, ...] = (_signature(arguments, tensors), settings)
+        if options:
+            key += (_signature(options, tensors),)
+        if len({*map(id, tensors)}) < len(tensors):  # one tensor twice: another step
+            ids = [*map(id, tensors)]
+            key += tuple([ids.index(i) for i in ids])
+        if settings.listener is not None:
+            return self.step(*arguments, **options)  # it is recorded, or looked at, already
         try:
             plans = self.plans.get(key, ())
         except TypeError as error:
@@ -135,6 +145,8 @@ class Compiled:
         for plan in plans:
             if plan.holds():
                 return plan.replay(tensors)
+        if ABSTRACT in [x.backend for x in tensors]:  # a model is being shaped
+            return self.step(*arguments, **options)
         return self._record(key, tensors, arguments, options)
 
     def _record(self, key: Any, tensors: list[Tensor], arguments: Any, options: Any) -> Any:
@@ -182,7 +194,7 @@ def _signature(tree: Any, tensors: list[Tensor]) -> Any:
     if isinstance(tree, Tensor):
         tensors.append(tree)
         return tree.spec, tree.backend.name, type(tree.node)
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, SEQUENCES):
         return type(tree), *[_signature(x, tensors) for x in tree]
     if isinstance(tree, dict):
         return tuple([(name, _signature(x, tensors)) for name, x in tree.items()])
@@ -195,7 +207,7 @@ def _template(tree: Any) -> Any:
         return Tensor
     if isinstance(tree, dict):
         return {name: _template(x) for name, x in tree.items()}
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, SEQUENCES):
         inner = [_template(x) for x in tree]
         return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
     if not is_plain(tree):
@@ -211,7 +223,7 @@ def _rebuilt(tree: Any, made: Any) -> Any:
         return next(made)
     if isinstance(tree, dict):
         return {name: _rebuilt(x, made) for name, x in tree.items()}
-    if isinstance(tree, list | tuple):
+    if isinstance(tree, SEQUENCES):
         inner = [_rebuilt(x, made) for x in tree]
         return type(tree)(*inner) if hasattr(tree, "_fields") else type(tree)(inner)
     return tree

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Iterator, Mapping
+import keyword
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -54,6 +55,26 @@ class Variable:
 
     def __str__(self) -> str:
         return f"{self.name} in {self.function}()"
+
+
+def watch(guards: Iterable[Guard]) -> Callable[[], bool]:
+    """A function that says whether everything is the very object that it was; where it says no,
+    each guard has the last word. It is one expression, written for these guards: an engine's
+    smallest steps take 30 us, and 50 guards one by one took 5 of them."""
+    space: dict[str, Any] = {}
+    terms = []
+    for i, (thing, name, value) in enumerate(guards):
+        if isinstance(thing, Variable):
+            thing, read = thing.held, f"t{i}[{thing.name!r}]"
+            read = read if isinstance(thing, dict) else f"t{i}.cell_contents"
+        else:
+            plain = name.isidentifier() and not keyword.iskeyword(name)
+            read = f"t{i}.{name}" if plain else f"getattr(t{i}, {name!r})"
+        space |= {f"t{i}": thing, f"v{i}": value}
+        terms.append(f"isinstance({read}, v{i})" if value is Tensor else f"{read} is v{i}")
+    exec(f"def same():\n    return {' and '.join(terms) or True}", space)
+    same: Callable[[], bool] = space["same"]
+    return same
 
 
 class Paces:

@@ -1,4 +1,4 @@
-"""relu and sigmoid, with numbers beside each element where NumPy is slow with a single one."""
+"""relu and sigmoid."""
 
 from __future__ import annotations
 
@@ -53,19 +53,20 @@ def sigmoid(x: Any) -> Any:
 
 
 def sigmoid_into(x: Any, out: Any = None) -> Any:
-    return sigmoid_beside(x, zeros_beside(x), np.empty_like(x) if out is None else out)
+    return sigmoid_of(x, x.dtype.type(1), np.empty_like(x) if out is None else out)
 
 
-def sigmoid_beside(x: Any, zeros: Any, out: Any = None) -> Any:
-    """``exp(min(x, 0)) / (exp(min(x, 0)) + exp(min(-x, 0)))``, of which no part overflows; ``out``
-    may be ``x``."""
-    above = np.minimum(x, zeros, out=np.empty_like(x))
-    np.exp(above, above)
-    below = np.negative(x, out)
-    np.minimum(below, zeros, out=below)
-    np.exp(below, below)
-    np.add(above, below, below)
-    return np.divide(above, below, below)
+def sigmoid_of(x: Any, one: Any, out: Any = None) -> Any:
+    """``1 / (1 + exp(-x))``, which is 0 where the power overflows: below -88 in float32. ``one`` is
+    1, or many of it; ``out`` may be ``x``."""
+    with np.errstate(over="ignore"):
+        out = np.negative(x, out)
+        np.exp(out, out)
+        np.add(out, one, out)
+        return np.reciprocal(out, out)
 
 
-KERNELS = [Kernel("relu", "zeros", relu, _supports), Kernel("sigmoid", "exps", sigmoid, _supports)]
+KERNELS = [
+    Kernel("relu", "zeros", relu, _supports),
+    Kernel("sigmoid", "reciprocal", sigmoid, _supports),
+]

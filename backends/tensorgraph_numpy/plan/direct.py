@@ -52,7 +52,7 @@ def direct(op: Op[...], kernel: Run, specs: Sequence[Spec], params: Mapping[str,
         return _column_sums(specs[0], **params)
     if kernel is reduction.total:
         return _total(specs[0])
-    if kernel is activation.sigmoid and specs[0].size <= activation.FEW:
+    if kernel is activation.sigmoid and specs[0].ndim and specs[0].size <= activation.FEW:
         return _small_sigmoid(specs[0])
     if kernel in WITH_OUT:
         return Direct(WITH_OUT[kernel], WITH_OUT[kernel], True)
@@ -109,9 +109,8 @@ def _total(x: Spec) -> Direct:
 
 
 def _small_sigmoid(x: Spec) -> Direct:
-    zeros = np.zeros(x.shape, x.dtype)
-    beside = activation.sigmoid_beside
-    return Direct(lambda x: beside(x, zeros), fresh=True)
+    ones, sigmoid = np.ones(x.shape, x.dtype), activation.sigmoid_of
+    return Direct(lambda x: sigmoid(x, ones), lambda x, out: sigmoid(x, ones, out), True)
 
 
 def _product(specs: Sequence[Spec], params: Mapping[str, Any]) -> Direct:

@@ -10,7 +10,7 @@ from tensorgraph import Spec
 from tensorgraph.program import Call, Value
 from tensorgraph_numpy.plan.direct import Direct
 
-REUSED_ELEMENTS = 1 << 12  # from here on writing into dead memory is faster than new memory
+REUSED_ELEMENTS = 1 << 10  # from here on writing into dead memory is faster than new memory
 
 
 class Step(NamedTuple):
