@@ -31,7 +31,7 @@ def tensor(
     if dtype is None and not hasattr(data, "dtype"):
         dtype = _natural_dtype(data)
     array = chosen.asarray(data, dtype)
-    made = Tensor(array, chosen, Spec(tuple(array.shape), str(array.dtype)))
+    made = Tensor(array, chosen, Spec(tuple(array.shape), str(array.dtype).split(".")[-1]))
     if made.dtype not in DTYPES:
         raise DtypeError(f"tensor: {made.spec} is none of {', '.join(DTYPES)}; give numbers")
     made.requires_grad = requires_grad

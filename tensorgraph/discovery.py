@@ -149,14 +149,15 @@ class Plugins:
 
     def walk(self, name: str, *arguments: Any, **options: Any) -> Any:
         """Take a walk over a model or a step: ``walk("summary", model, spec)``."""
-        return imported(self.walks[name], f"the walk {name!r}")(*arguments, **options)
+        walk, plugin = self.walks[name], self.walks.plugin_of(name)
+        return imported(walk, f"walk {name!r} of plugin {plugin!r}")(*arguments, **options)
 
     def compilers_for(self, backend: Backend) -> Iterator[Callable[..., Any]]:
         """What runs recorded programs on a backend; who comes last is asked first."""
-        offered = [*self.registries["register_compilers"].values()]
-        for where, compiler in reversed(offered):
+        for name, (where, compiler) in reversed([*self.compilers.items()]):
             if where == backend.name:
-                yield imported(compiler, "compiler")
+                plugin = self.compilers.plugin_of(name)
+                yield imported(compiler, f"compiler {name!r} of plugin {plugin!r}")
 
 
 def _kind(hook: str) -> str:
@@ -207,17 +208,17 @@ def load_entry_points(plugins: Plugins) -> None:
     Not pluggy's ``load_setuptools_entrypoints``, which skips a second plugin of one name without
     a word and lets one ImportError stop all others.
     """
-    from importlib import metadata  # slow to import
+    from importlib.metadata import entry_points  # slow to import
 
     disabled = os.environ.get("TENSORGRAPH_DISABLE_PLUGINS", "").replace(" ", "").split(",")
     strict = os.environ.get("TENSORGRAPH_STRICT_PLUGINS", "") not in ("", "0")
     messages = []
-    found = {(e.name, e.value): e for e in metadata.entry_points(group=ENTRY_POINT_GROUP)}
-    for entry in sorted(found.values(), key=_rank):
+    found = {(e.name, e.value): (_info(e), e) for e in entry_points(group=ENTRY_POINT_GROUP)}
+    for info, entry in sorted(found.values(), key=_rank):
         if entry.name in disabled:
             plugins.disabled.append(entry.name)
             continue
-        info = _load_one(plugins, entry)
+        info = _load_one(plugins, info, entry)
         plugins.infos[info.name] = info
         if info.error is not None:
             message = (
@@ -233,18 +234,17 @@ def load_entry_points(plugins: Plugins) -> None:
         warnings.warn(message, RuntimeWarning, stacklevel=2)
 
 
-def _rank(entry: Any) -> tuple[bool, bool, str, str]:
-    return not _info(entry).built_in, entry.name != "ops", entry.name, entry.value
+def _rank(found: tuple[PluginInfo, Any]) -> tuple[bool, bool, str, str]:
+    return not found[0].built_in, found[0].name != "ops", *found[0][:2]
 
 
 def _info(entry: Any) -> PluginInfo:
-    name, version = (entry.dist.name, entry.dist.version) if entry.dist else ("?", "?")
-    return PluginInfo(entry.name, entry.value, name, version, 0.0)
+    of = entry.dist.metadata if entry.dist else {"Name": "?", "Version": "?"}  # a file is parsed
+    return PluginInfo(entry.name, entry.value, of["Name"], of["Version"], 0.0)
 
 
-def _load_one(plugins: Plugins, entry: Any) -> PluginInfo:
+def _load_one(plugins: Plugins, info: PluginInfo, entry: Any) -> PluginInfo:
     """Import and register one plugin; what goes wrong is noted, whatever it is."""
-    info = _info(entry)
     start = time.perf_counter()
     try:
         if (other := plugins.infos.get(info.name)) is not None:

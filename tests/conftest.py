@@ -12,7 +12,7 @@ from tensorgraph import config
 from tensorgraph.backend import imported
 from tensorgraph.errors import BackendError
 
-BACKENDS = ["numpy", "cupy"]
+BACKENDS = [*tg.plugins.backends]  # a stranger's too, where one is installed
 COMPILERS = ["interpreter", "chunked", "numba"]  # of backend "numpy"
 
 

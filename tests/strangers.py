@@ -4,9 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
-ACME = Path(__file__).with_name("acme")
+ACME = Path(__file__).with_name("acme")  # the examples to copy from, each a distribution
 
 
 def install(folder, name, source, *, value=None, distribution=None, version="1.0"):
@@ -28,6 +29,19 @@ def install(folder, name, source, *, value=None, distribution=None, version="1.0
     )
     (info / "entry_points.txt").write_text(f"[tensorgraph]\n{name} = {value or module}\n", "utf-8")
     return module
+
+
+def install_acme(folder, name):
+    """Install tests/acme/``name`` into ``folder``, as its pyproject.toml says."""
+    project = tomllib.loads((ACME / name / "pyproject.toml").read_text("utf-8"))["project"]
+    ((plugin, module),) = project["entry-points"]["tensorgraph"].items()
+    return install(
+        folder,
+        plugin,
+        ACME / name / module,
+        distribution=project["name"],
+        version=project["version"],
+    )
 
 
 def run_python(code, *paths, arguments=(), **environment):

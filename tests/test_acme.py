@@ -1,10 +1,14 @@
-"""tests/acme, a whole plugin, as CONTRIBUTING.md walks through it; and kernels from outside."""
+"""tests/acme: snake, a whole plugin, and what all examples are; and kernels from outside."""
 
+import shutil
+import subprocess
 import sys
+import zipfile
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from strangers import ACME, install, run_python
+from strangers import ACME, install, install_acme, run_python
 
 import tensorgraph as tg
 from tensorgraph import backend, config, execute
@@ -15,13 +19,14 @@ USE = """
 import sys
 import tensorgraph as tg
 
-assert "acme_tensorgraph" not in sys.modules, "plugins are loaded on first use of a registry"
+assert "acme_snake" not in sys.modules, "plugins are loaded on first use of a registry"
 snake = tg.activations.snake
-assert tg.activations.plugin_of("snake") == tg.layers.plugin_of("snake") == "acme"
-info = tg.plugins.infos["acme"]
-assert (info.distribution, info.version, info.error) == ("acme-tensorgraph", "1.0", None)
-assert info.registered == (("activation", "snake"), ("kernel", "numpy/snake/in_place"),
-                           ("layer", "snake"))
+for registry in (tg.activations, tg.layers, tg.plugins.ops):
+    assert registry.plugin_of("snake") == "acme_snake"
+info = tg.plugins.infos["acme_snake"]
+assert (info.distribution, info.version, info.error) == ("acme-snake", "1.0", None)
+assert {("activation", "snake"), ("kernel", "numpy/snake/in_place"), ("layer", "snake"),
+        ("op", "snake")} <= {*info.registered}
 assert "numpy" not in sys.modules, "registering imports no array library"
 
 import numpy as np
@@ -29,6 +34,8 @@ from tensorgraph.testing import gradcheck
 x = np.linspace(-3, 3, 7)
 np.testing.assert_allclose(snake(tg.tensor(x), a=2.0).numpy(), x + np.sin(2 * x) ** 2 / 2)
 gradcheck(lambda x: snake(x, a=0.5), [x], order=2)
+rows = np.linspace(-3, 3, 24).reshape(2, 3, 4)
+gradcheck(tg.ops.snake, [rows, np.array([[0.5], [1.5], [-2.0]])], order=2)
 
 layer = tg.layers.snake()
 y = layer(tg.tensor(np.ones((2, 3, 4, 4), "float32")))
@@ -36,10 +43,18 @@ assert (y.shape, layer.a.shape) == ((2, 3, 4, 4), (3, 1, 1))
 y.sum().backward()
 assert layer.a.grad.shape == (3, 1, 1)
 
-assert "acme_tensorgraph.kernels" not in sys.modules, "a kernel is imported on first use"
-large = np.linspace(-3, 3, 5000)
-np.testing.assert_allclose(snake(tg.tensor(large)).numpy(), large + np.sin(large) ** 2)
-assert "acme_tensorgraph.kernels" in sys.modules, "chosen where it supports the input"
+kernels = [n.split("/")[-1] for n in tg.plugins.kernels if n.startswith("numpy/snake/")]
+assert not {*sys.modules} & {f"acme_snake.{name}" for name in kernels}, "imported on first use"
+large, a = np.linspace(-3, 3, 6000).reshape(3, 2000), np.array([[0.5], [1.5], [-2.0]])
+want = large + np.sin(a * large) ** 2 / a
+for dtype, tolerance in (("float64", 1e-12), ("float32", 1e-6)):
+    given = tg.tensor(large.astype(dtype)), tg.tensor(a.astype(dtype))
+    for name in [*kernels, "portable"]:
+        with tg.use(kernels={"snake": name}):
+            out = tg.ops.snake(*given)
+        assert out.dtype == dtype
+        np.testing.assert_allclose(out.numpy(), want, rtol=tolerance, atol=tolerance)
+assert {f"acme_snake.{name}" for name in kernels} <= {*sys.modules}
 with tg.use(kernels={"snake": "in_place"}):
     try:
         snake(tg.tensor(x))
@@ -47,20 +62,37 @@ with tg.use(kernels={"snake": "in_place"}):
         assert "kernel 'in_place', which use(kernels=…) asks for, does not support" in str(error)
     else:
         raise AssertionError("a pinned kernel must not be replaced in silence")
+for given, message in {(6, 4): "does not broadcast to", (1, 1, 1): "does not broadcast to"}.items():
+    try:
+        tg.ops.snake(tg.tensor(np.ones((3, 5))), tg.tensor(np.ones(given)))
+    except tg.errors.ShapeError as error:
+        assert message in str(error)
+    else:
+        raise AssertionError(given)
+print(*kernels)
 """
 
 
-def test_acme(tmp_path):
-    install(tmp_path, "acme", ACME / "acme_tensorgraph", distribution="acme-tensorgraph")
-    run_python(USE, tmp_path)
+def test_snake(tmp_path):
+    install_acme(tmp_path, "snake")
+    compiled = ["compiled"] if find_spec("numba") else []
+    assert run_python(USE, tmp_path).split() == ["in_place", *compiled]
 
 
-def test_acmes_pyproject_says_what_the_test_installs():
-    import tomllib
-
-    project = tomllib.loads((ACME / "pyproject.toml").read_text("utf-8"))["project"]
-    assert project["entry-points"] == {"tensorgraph": {"acme": "acme_tensorgraph"}}
-    assert (project["name"], project["version"]) == ("acme-tensorgraph", "1.0")
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(p.name for p in ACME.iterdir() if p.is_dir()))
+def test_an_example_can_be_installed(tmp_path, name):
+    """Its wheel holds the package, and the entry point by which it is found."""
+    pytest.importorskip("hatchling", reason="hatchling is not installed (extra dev)")
+    shutil.copytree(ACME / name, tmp_path / name)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=tmp_path / name, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (entry,) = [n for n in archive.namelist() if n.endswith("entry_points.txt")]
+        text = archive.read(entry).decode()
+        assert f"acme_{name}/__init__.py" in archive.namelist()
+    assert text.split() == ["[tensorgraph]", f"acme_{name}", "=", f"acme_{name}"]
 
 
 def test_nothing_is_loaded_at_import(tmp_path):

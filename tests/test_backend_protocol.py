@@ -27,6 +27,11 @@ class Exporter:
         return self.array.__dlpack_device__()
 
 
+def dtype_of(array):
+    """Its name, before which some libraries put their own."""
+    return str(array.dtype).split(".")[-1]
+
+
 def test_it_has_the_parts_of_the_protocol(backend):
     assert backend.name == config.get_backend().name
     assert all(isinstance(kernel, Kernel) for kernel in backend.kernels)
@@ -44,7 +49,7 @@ def test_arrays_make_the_round_trip(backend, dtype, shape):
     for wanted in (None, dtype):
         array = backend.asarray(given, wanted)
         host = backend.to_host(array)
-        assert (tuple(array.shape), str(array.dtype)) == (shape, dtype)
+        assert (tuple(array.shape), dtype_of(array)) == (shape, dtype)
         assert isinstance(host, np.ndarray)
         np.testing.assert_array_equal(host, given)
 
@@ -55,7 +60,7 @@ def test_arrays_make_the_round_trip(backend, dtype, shape):
 )
 def test_numbers_and_sequences(backend, data, dtype):
     array = backend.asarray(data, dtype)
-    assert str(array.dtype) == dtype
+    assert dtype_of(array) == dtype
     np.testing.assert_array_equal(backend.to_host(array), np.array(data, dtype))
 
 

@@ -1,4 +1,4 @@
-"""The command: what it prints, and evaluate, predict, plugins and doctor."""
+"""The command: what it prints, and evaluate, predict and plugins."""
 
 import json
 import os
@@ -11,9 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from training_help import command, pictures, train
-
-import tensorgraph as tg
-from tensorgraph.discovery import Plugins
 
 COMMAND = [sys.executable, "-m", "tensorgraph_cli"]
 
@@ -138,19 +135,6 @@ def test_debug_shows_the_traceback_wherever_it_stands():
     assert "Traceback" not in process("train", "--model", "none").stderr
 
 
-def test_doctor_says_which_backend_won_and_why(capsys, monkeypatch):
-    Path("pyproject.toml").write_text("[tool.tensorgraph]\nbackend = 'numpy'\n")
-    assert command("doctor") == 0
-    out = capsys.readouterr().out
-    assert "numpy, chosen by [tool.tensorgraph] in" in out
-    assert "openblas" in out.lower() or "mkl" in out.lower() or "accelerate" in out.lower()
-    assert np.__version__ in out
-    assert "auto" in out
-    monkeypatch.setenv("TENSORGRAPH_BACKEND", "auto")
-    assert command("doctor") == 0
-    assert "auto, chosen by the environment variable TENSORGRAPH_BACKEND" in capsys.readouterr().out
-
-
 def test_precision_comes_from_the_run_file_and_stays_with_the_run(capsys, monkeypatch):
     Path("run.toml").write_text("[train]\nprecision = 'strict'\n[data]\nname = 'digits'\n")
     small = ("--model", "small", "--epochs", "1")
@@ -166,30 +150,6 @@ def test_precision_comes_from_the_run_file_and_stays_with_the_run(capsys, monkey
     assert command("doctor") == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "default, chosen by the environment variable TENSORGRAPH_PRECISION" in shown
-
-
-def test_doctor_says_who_runs_compiled_steps(capsys, monkeypatch):
-    class Odd:
-        @tg.hookimpl
-        def register_compilers(self, register):
-            register(backend="odd", name="fast", compiler="nowhere:compile")
-
-        @tg.hookimpl
-        def register_checks(self, register):
-            register("lines", lambda: [("weather", "fine"), ("mood", "good")])
-            register("fails", "nowhere:check")
-
-    plugins = Plugins()
-    plugins.register(Odd(), "odd")
-    for kind in ("compilers", "checks"):
-        rows = {**getattr(tg.plugins, kind), **getattr(plugins, kind)}
-        monkeypatch.setitem(tg.plugins.registries, f"register_{kind}", rows)
-    assert command("doctor") == 0
-    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "odd by fast, or else op by op" in lines
-    assert any(line.endswith("chunked, or else op by op") for line in lines)
-    assert {"weather fine", "mood good"} <= {*lines}
-    assert any("the check 'fails' cannot be imported from 'nowhere:check'" in x for x in lines)
 
 
 def test_plugins_lists_what_each_registers(capsys):

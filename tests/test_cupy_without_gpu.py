@@ -214,3 +214,19 @@ def test_arrays_come_in_by_dlpack_and_go_out(posing):
     np.testing.assert_array_equal(posing.to_host(posing.asarray(Exporter(), "float32")), [0, 1, 2])
     posing.synchronize()
     assert posing.xp.cuda.synchronized == 1
+
+
+def test_doctor_describes_each_gpu(monkeypatch):
+    module = numpy_posing_as_cupy(devices=2)
+    monkeypatch.setitem(sys.modules, "cupy", module)
+    found = {"name": b"NVIDIA H200", "totalGlobalMem": 150_754_820_096, "major": 9, "minor": 0}
+    module.cuda.runtime.getDeviceProperties = lambda number: found
+    text = "NVIDIA H200, 140 GiB, compute capability 9.0, driver for CUDA 13.0"
+    assert availability.check() == [("gpu", text)] * 2
+
+
+def test_doctor_says_why_there_is_no_gpu(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", numpy_posing_as_cupy(devices=0))
+    ((name, text),) = availability.check()
+    assert name == "gpu"
+    assert text.startswith("none to work with: there is an NVIDIA driver, but it shows no GPU")

@@ -1,6 +1,8 @@
-"""docs/extending.md: a section for every hook, each with a whole plugin that does what it says."""
+"""docs/extending: a page for every hook, each with a whole plugin that does what it says."""
 
+import ast
 import inspect
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,7 @@ from tensorgraph import hookspecs
 from tensorgraph.discovery import HOOKS, Plugins
 from tensorgraph.testing import gradcheck
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
-BLOCKS = [block for block in blocks(PAGE, "python") if block.output is None]  # with it: test_docs
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "extending"
 
 
 def ops(registry):
@@ -150,18 +151,23 @@ def commands(registry):
     registry.ops()
 
 
-def hook_of(block):
-    (hook,) = [hook for hook in HOOKS if f"def {hook}(" in block.code]
-    return hook
+def page_of(hook):
+    return FOLDER / f"{hook.removeprefix('register_')}.md"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=hook_of)
-def test_the_plugin_of_each_hook(block, capsys, monkeypatch):
+def example_of(hook):
+    """The only block of Python on the hook's page: a whole plugin."""
+    (block,) = blocks(page_of(hook), "python")
+    return block
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_plugin_of_each_hook(hook, capsys, monkeypatch):
     tg.plugins.load()  # or the ops that it declares would be forgotten with the page's
     monkeypatch.setattr(tg.Op, "declared", dict(tg.Op.declared))
     space = {"__name__": "extending"}
-    exec(compile(block.code, f"{PAGE}:{block.line}", "exec"), space)
-    hook = hook_of(block)
+    block = example_of(hook)
+    exec(compile(block.code, f"{page_of(hook)}:{block.line}", "exec"), space)
     plugins = Plugins()
     old = np.geterr()
     assert len(plugins.register(type("Plugin", (), {hook: staticmethod(space[hook])}), "page")) == 1
@@ -170,10 +176,34 @@ def test_the_plugin_of_each_hook(block, capsys, monkeypatch):
     assert capsys.readouterr().err == ""
 
 
+def test_the_pages_are_those_of_the_hooks():
+    pages = {page.name for page in FOLDER.glob("*.md")}
+    assert pages == {"README.md", *(page_of(hook).name for hook in HOOKS)}
+
+
 @pytest.mark.parametrize("hook", HOOKS)
-def test_every_hook_has_a_section(hook):
+def test_a_page_has_the_hook_and_its_arguments(hook):
     function = getattr(hookspecs, hook)
     assert function.__doc__
-    heading = f"\n## `{hook}({', '.join(inspect.signature(function).parameters)})`\n"
-    assert heading in PAGE.read_text("utf-8"), f"docs/extending.md has no section on {hook}"
-    assert hook in map(hook_of, BLOCKS), f"docs/extending.md has no example of {hook}"
+    text = page_of(hook).read_text("utf-8")
+    heading = f"# `{hook}({', '.join(inspect.signature(function).parameters)})`\n\n"
+    assert text.startswith(heading), f"{page_of(hook)} does not begin with {heading!r}"
+    assert not text[len(heading) :].startswith("```"), "a sentence says what is offered"
+    link = f"[`{hook}`]({page_of(hook).name})"
+    assert link in (FOLDER / "README.md").read_text("utf-8"), f"README.md lacks {link}"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_the_example_gives_register_what_it_takes(hook):
+    """What ``register`` takes is its protocol's to say; the page names every argument."""
+    protocol = typing.get_type_hints(getattr(hookspecs, hook))["register"]
+    takes = inspect.signature(protocol.__call__)
+    named = [p.name for p in takes.parameters.values() if p.kind is p.KEYWORD_ONLY]
+    tree = ast.parse(example_of(hook).code)
+    (implemented,) = [
+        n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == hook
+    ]
+    (call,) = [n for n in ast.walk(implemented) if isinstance(n, ast.Call)]
+    assert ast.unparse(call.func) == "register"
+    takes.bind(None, *call.args, **{k.arg: k.value for k in call.keywords})
+    assert [k.arg for k in call.keywords] == named

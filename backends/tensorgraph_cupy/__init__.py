@@ -1,7 +1,7 @@
 """The CuPy (CUDA) backend: one NVIDIA GPU."""
 
 from tensorgraph import Backend, hookimpl
-from tensorgraph.hookspecs import RegisterBackend
+from tensorgraph.hookspecs import Register, RegisterBackend
 
 
 def make() -> Backend:
@@ -13,3 +13,8 @@ def make() -> Backend:
 @hookimpl
 def register_backends(register: RegisterBackend) -> None:
     register("cupy", make)
+
+
+@hookimpl
+def register_checks(register: Register) -> None:
+    register("gpu", "tensorgraph_cupy.availability:check")

@@ -43,6 +43,27 @@ def load() -> Any:
     return cupy
 
 
+def check() -> list[tuple[str, str]]:
+    """What ``tensorgraph doctor`` says of each GPU, or why there is none to work with."""
+    try:
+        runtime = load().cuda.runtime
+    except BackendError as error:
+        return [("gpu", f"none to work with: {error}")]
+    driver = runtime.driverGetVersion()
+    rows = []
+    for number in range(runtime.getDeviceCount()):
+        found = runtime.getDeviceProperties(number)
+        rows.append(
+            (
+                "gpu",
+                f"{found['name'].decode()}, {found['totalGlobalMem'] / 2**30:.0f} GiB, compute "
+                f"capability {found['major']}.{found['minor']}, driver for CUDA "
+                f"{driver // 1000}.{driver % 1000 // 10}",
+            )
+        )
+    return rows
+
+
 def _check_driver(runtime: Any) -> None:
     driver = runtime.driverGetVersion()
     if driver == 0:

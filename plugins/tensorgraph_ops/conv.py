@@ -19,7 +19,7 @@ from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import floating
 from tensorgraph.spec import Shaped, Spec
-from tensorgraph_ops.shape import pad
+from tensorgraph_ops.shape import pad, padded
 
 if TYPE_CHECKING:
     from tensorgraph.tensor import Tensor
@@ -116,8 +116,8 @@ def _windows(k: Sequence[int], reach: Sequence[int], geometry: Geometry) -> Iter
 
 
 def _padded(xp: Any, x: Any, geometry: Geometry) -> Any:
-    pairs = geometry.padding
-    return xp.pad(x, ((0, 0), (0, 0), *pairs)) if any(map(any, pairs)) else x
+    pairs = ((0, 0), (0, 0), *geometry.padding)
+    return padded(xp, x, pairs, 0) if any(map(any, pairs)) else x
 
 
 def _check_output(name: str, y: Shaped, x: Shaped, w: Shaped, geometry: Geometry) -> None:
@@ -152,11 +152,11 @@ def _(xp: Any, x: Any, w: Any, **given: Any) -> Any:
     geometry, (f, c, *k) = Geometry(**given), w.shape
     n, _, *reach = _output("conv", x, w, geometry)
     x, area, groups = _padded(xp, x, geometry), math.prod(reach), geometry.groups
-    y = xp.zeros((n, groups, f // groups, area), x.dtype)
+    y = xp.zeros((n, groups, f // groups, area), dtype=x.dtype)
     for at, window in _windows(k, reach, geometry):
-        seen = x[window].reshape(n, groups, c, area)
-        y += xp.matmul(w[at].reshape(groups, f // groups, c), seen)
-    return y.reshape(n, f, *reach)
+        seen = xp.reshape(x[window], (n, groups, c, area))
+        y += xp.matmul(xp.reshape(w[at], (groups, f // groups, c)), seen)
+    return xp.reshape(y, (n, f, *reach))
 
 
 @conv.vjp
@@ -188,11 +188,12 @@ def _(y: Shaped, w: Shaped, *, size: Any, **given: Any) -> dict[str, Any]:
 def _(xp: Any, y: Any, w: Any, *, size: Ints, **given: Any) -> Any:
     geometry, (f, c, *k), (n, _, *reach) = Geometry(**given), w.shape, y.shape
     groups, padding = geometry.groups, geometry.padding
-    y = y.reshape(n, groups, f // groups, math.prod(reach))
-    x = xp.zeros((n, groups * c, *[m + sum(p) for m, p in zip(size, padding)]), y.dtype)
+    y = xp.reshape(y, (n, groups, f // groups, math.prod(reach)))
+    sizes = [m + sum(p) for m, p in zip(size, padding)]
+    x = xp.zeros((n, groups * c, *sizes), dtype=y.dtype)
     for at, window in _windows(k, reach, geometry):
-        part = xp.matmul(w[at].reshape(groups, f // groups, c).transpose(0, 2, 1), y)
-        x[window] += part.reshape(n, groups * c, *reach)
+        filters = xp.matrix_transpose(xp.reshape(w[at], (groups, f // groups, c)))
+        x[window] += xp.reshape(xp.matmul(filters, y), (n, groups * c, *reach))
     return x[(..., *[slice(p[0], p[0] + m) for m, p in zip(size, padding)])]
 
 
@@ -226,11 +227,11 @@ def _(xp: Any, x: Any, y: Any, *, size: Ints, **given: Any) -> Any:
     geometry, (n, f, *reach) = Geometry(**given), y.shape
     groups, area = geometry.groups, math.prod(reach)
     c = x.shape[1] // groups
-    x, y = _padded(xp, x, geometry), y.reshape(n, groups, f // groups, area)
-    w = xp.empty((f, c, *size), x.dtype)
+    x, y = _padded(xp, x, geometry), xp.reshape(y, (n, groups, f // groups, area))
+    w = xp.empty((f, c, *size), dtype=x.dtype)
     for at, window in _windows(size, reach, geometry):
-        seen = x[window].reshape(n, groups, c, area)
-        w[at] = xp.matmul(y, seen.transpose(0, 1, 3, 2)).sum(0).reshape(f, c)
+        seen = xp.matrix_transpose(xp.reshape(x[window], (n, groups, c, area)))
+        w[at] = xp.reshape(xp.sum(xp.matmul(y, seen), axis=0), (f, c))
     return w
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +57,51 @@ def _native(key: Key, indices: tuple[Any, ...]) -> tuple[Any, ...]:
 @gather.kernel
 def _(xp: Any, x: Any, *indices: Any, key: Key) -> Any:
     try:
-        return x[_native(key, indices)]
+        if not indices or _takes_arrays(xp):
+            return x[_native(key, indices)]
+        places = _places(xp, x.shape, key, indices)
     except IndexError as error:
         raise ShapeError(f"getitem: {error}, of shape {list(x.shape)}") from None
+    found = xp.take(xp.reshape(x, (-1,)), xp.reshape(places, (-1,)), axis=0)
+    return xp.reshape(found, places.shape)
+
+
+def _takes_arrays(xp: Any) -> bool:
+    """Whether keys may mix arrays with slices, and elements be added where they point: NumPy and
+    CuPy have that, and the array API standard has not."""
+    return hasattr(xp.add, "at")
+
+
+def _places(xp: Any, shape: Ints, key: Key, indices: tuple[Any, ...]) -> Any:
+    """Where, in row-major order, the elements of ``x[key]`` stand."""
+    rest, sizes = iter(indices), iter(enumerate(shape))
+    basic: list[Any] = []  # for each axis that a slice or None leaves, what it adds
+    picked: list[Any] = []  # what the integers and arrays add, which broadcast
+    fronts: set[int] = set()  # how many axes are in front of each of those
+    for part in key:
+        if part is None:
+            basic.append(xp.zeros(1, dtype=xp.int64))
+            continue
+        axis, n = next(sizes)
+        stride = math.prod(shape[axis + 1 :])
+        if isinstance(part, tuple):
+            start, stop, step = part
+            span = xp.arange(start, -1 if stop is None else stop, step, dtype=xp.int64)
+            basic.append(span * stride)
+            continue
+        fronts.add(len(basic))
+        index = xp.astype(next(rest), xp.int64) if part == ARRAY else xp.asarray(part)
+        if bool(xp.any((index < -n) | (index >= n))):
+            raise IndexError(f"an index is out of bounds for axis {axis} with size {n}")
+        picked.append(xp.where(index < 0, index + n, index) * stride)
+    front = fronts.pop() if len(fronts) == 1 else 0  # apart from each other, they come first
+    block = functools.reduce(operator.add, picked)
+    behind = len(basic) - front
+    total = xp.reshape(block, (*block.shape, *[1] * behind))
+    for i, term in enumerate(basic):
+        after = len(basic) - i - 1 + (block.ndim if i < front else 0)
+        total = total + xp.reshape(term, (-1, *[1] * after))
+    return total
 
 
 gather.flops(lambda *_, **__: 0)
@@ -77,13 +121,33 @@ def scatter_add(x: Shaped, *indices: Shaped, key: Key, shape: Ints) -> Spec:
 
 @scatter_add.kernel
 def _(xp: Any, x: Any, *indices: Any, key: Key, shape: Ints) -> Any:
-    out = xp.zeros(shape, x.dtype)
+    out = xp.zeros(shape, dtype=x.dtype)
     if not indices:  # slices never meet an element twice
         out[_native(key, ())] = x
         return out
+    if not _takes_arrays(xp):
+        places = xp.reshape(_places(xp, shape, key, indices), (-1,))
+        return xp.reshape(_summed(xp, xp.reshape(x, (-1,)), places, math.prod(shape)), shape)
     places = xp.arange(out.size).reshape(shape)[_native(key, indices)]
     xp.add.at(out.reshape(-1), places.reshape(-1), x.reshape(-1))  # fast in one dimension only
     return out
+
+
+def _summed(xp: Any, x: Any, places: Any, size: int) -> Any:
+    """For each of ``size`` places the sum of the elements that belong there, or 0. Sorted by
+    place, they are summed over 1, 2, 4, … neighbours of one place; the last has the sum."""
+    if not x.shape[0]:
+        return xp.zeros(size, dtype=x.dtype)
+    order = xp.argsort(places, stable=True)
+    at, total, step = xp.take(places, order, axis=0), xp.take(x, order, axis=0), 1
+    while step < x.shape[0]:
+        before = xp.where(at[step:] == at[:-step], total[:-step], xp.zeros_like(total[:-step]))
+        total = xp.concat([total[:step], total[step:] + before])
+        step *= 2
+    every = xp.arange(size, dtype=xp.int64)
+    last = xp.clip(xp.searchsorted(at, every, side="right") - 1, 0, None)
+    found = xp.take(total, last, axis=0)
+    return xp.where(xp.take(at, last, axis=0) == every, found, xp.zeros_like(found))
 
 
 @scatter_add.vjp

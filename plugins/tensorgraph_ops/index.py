@@ -79,4 +79,4 @@ def argsort(x: Shaped, *, axis: int = -1) -> Spec:
 
 argsort.canonical(lambda x, *, axis: {"axis": axis_of("argsort", x, axis)})
 
-argsort.kernel(lambda xp, x, *, axis: xp.argsort(x, axis=axis, kind="stable"))
+argsort.kernel(lambda xp, x, *, axis: xp.argsort(x, axis=axis, stable=True))

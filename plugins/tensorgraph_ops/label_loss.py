@@ -77,9 +77,9 @@ def _(xp: Any, x: Any, labels: Any, *, ignore_index: int, reduction: Reduction) 
     scores = _shifted(xp, x, axis)
     counted = labels != ignore_index
     chosen = (labels >= 0) & (labels < x.shape[axis])
-    at = xp.expand_dims(labels * chosen, axis)
-    loss = -xp.squeeze(xp.take_along_axis(scores, at, axis), axis)
-    loss = loss + xp.log(xp.sum(xp.exp(scores, out=scores), axis=axis))
+    at = xp.expand_dims(xp.where(chosen, labels, xp.zeros_like(labels)), axis=axis)
+    loss = -xp.squeeze(xp.take_along_axis(scores, at, axis=axis), axis=axis)
+    loss = loss + xp.log(xp.sum(xp.exp(scores), axis=axis))
     loss = xp.where(chosen, loss, xp.full_like(loss, math.nan))
     loss = xp.where(counted, loss, xp.zeros_like(loss))
     if reduction == "none":
@@ -87,9 +87,13 @@ def _(xp: Any, x: Any, labels: Any, *, ignore_index: int, reduction: Reduction) 
     total = xp.sum(loss)
     if reduction == "sum":
         return total
-    count = xp.sum(counted)
-    total = xp.where(count > 0, total, xp.full_like(total, math.nan))
-    return total / xp.maximum(count, 1).astype(x.dtype)
+    count = _count(xp, counted, x.dtype)
+    return total / xp.where(count > 0, count, xp.full_like(count, math.nan))
+
+
+def _count(xp: Any, counted: Any, dtype: Any) -> Any:
+    """How many labels count, as a floating-point number."""
+    return xp.astype(xp.asarray(xp.sum(xp.astype(xp.asarray(counted), xp.int64))), dtype)
 
 
 @label_cross_entropy.vjp
@@ -123,16 +127,15 @@ label_cross_entropy_input.flops(lambda out, *_, **__: 5 * out.size)
 def _(xp: Any, g: Any, x: Any, labels: Any, *, ignore_index: int, reduction: Reduction) -> Any:
     axis = class_axis(x)
     classes = x.shape[axis]
-    out = _shifted(xp, x, axis)
-    xp.exp(out, out=out)
+    out = xp.exp(_shifted(xp, x, axis))
     out /= xp.sum(out, axis=axis, keepdims=True)
-    numbers = xp.arange(classes).reshape(-1, *[1] * (x.ndim - axis - 1))
-    out -= xp.expand_dims(labels, axis) == numbers
+    numbers = xp.reshape(xp.arange(classes, dtype=xp.int64), (-1, *[1] * (x.ndim - axis - 1)))
+    out -= xp.astype(xp.expand_dims(labels, axis=axis) == numbers, x.dtype)
     counted = labels != ignore_index
     if reduction == "mean":
-        g = g / xp.maximum(xp.sum(counted), 1).astype(x.dtype)
+        g = g / xp.clip(_count(xp, counted, x.dtype), 1.0, None)
     chosen = (labels >= 0) & (labels < classes) & counted
-    out *= xp.expand_dims(chosen * g, axis)
+    out *= xp.expand_dims(xp.where(chosen, g, xp.zeros_like(g)), axis=axis)
     return out
 
 

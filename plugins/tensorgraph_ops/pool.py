@@ -113,10 +113,10 @@ def _fits(name: str, y: Shaped, x: Shaped, windows: Windows) -> None:
 def _fold(xp: Any, x: Any, axes: list[Axis], start: float, combine: Callable[..., Any]) -> Any:
     """Combine the elements of each window, along one axis after the other."""
     for i, axis in enumerate(axes, 2):
-        y = xp.full((*x.shape[:i], axis.reach, *x.shape[i + 1 :]), start, x.dtype)
+        y = xp.full((*x.shape[:i], axis.reach, *x.shape[i + 1 :]), start, dtype=x.dtype)
         lead = (slice(None),) * i
         for seen, at in axis.offsets():
-            y[(*lead, at)] = combine(y[(*lead, at)], x[(*lead, seen)])
+            y[(*lead, at, ...)] = combine(y[(*lead, at, ...)], x[(*lead, seen, ...)])
         x = y
     return x
 
@@ -168,14 +168,14 @@ def max_pool_input(y: Shaped, x: Shaped, maxima: Shaped, *, windows: Windows) ->
 def _(xp: Any, y: Any, x: Any, maxima: Any, *, windows: Windows) -> Any:
     out = xp.zeros_like(x)
     for seen, at, hit in _hits(xp, x, maxima, windows):
-        out[seen] += xp.where(hit, y[at], 0)
+        out[seen] += xp.where(hit, y[at], xp.zeros_like(y[at]))
     return out
 
 
 def _hits(xp: Any, x: Any, maxima: Any, windows: Windows) -> Iterator[Any]:
     """For each element of a window: the input in its place, the windows, and which of these have
     their first maximum there."""
-    free = xp.ones(maxima.shape, bool)
+    free = xp.ones(maxima.shape, dtype=xp.bool)
     for parts in itertools.product(*[a.offsets() for a in window_axes("max_pool", x, windows)]):
         seen, at = ((..., *slices) for slices in zip(*parts))
         hit = (x[seen] == maxima[at]) & free[at]
@@ -199,7 +199,7 @@ def max_pool_pick(values: Shaped, x: Shaped, maxima: Shaped, *, windows: Windows
 def _(xp: Any, values: Any, x: Any, maxima: Any, *, windows: Windows) -> Any:
     out = xp.zeros_like(maxima)
     for seen, at, hit in _hits(xp, x, maxima, windows):
-        out[at] += xp.where(hit, values[seen], 0)
+        out[at] += xp.where(hit, values[seen], xp.zeros_like(values[seen]))
     return out
 
 
@@ -247,8 +247,11 @@ def _divided(xp: Any, y: Any, axes: list[Axis], count_include_pad: bool) -> Any:
     """The sums of windows, divided by their counts."""
     for i, axis in enumerate(axes, 1):
         counts = axis.counts(count_include_pad)
-        even = len(set(counts)) == 1
-        y = y / (counts[0] if even else xp.asarray(counts, y.dtype)[:, *[None] * (len(axes) - i)])
+        if len(set(counts)) == 1:
+            y = y / counts[0]
+        else:
+            shares = xp.asarray(counts, dtype=y.dtype)
+            y = y / xp.reshape(shares, (-1, *[1] * (len(axes) - i)))
     return y
 
 
@@ -271,10 +274,10 @@ def _(xp: Any, y: Any, *, size: Ints, windows: Windows, count_include_pad: bool)
     axes = window_axes("avg_pool_input", Spec((*y.shape[:2], *size)), windows)
     y = _divided(xp, y, axes, count_include_pad)
     for i, axis in enumerate(axes, 2):
-        x = xp.zeros((*y.shape[:i], axis.size, *y.shape[i + 1 :]), y.dtype)
+        x = xp.zeros((*y.shape[:i], axis.size, *y.shape[i + 1 :]), dtype=y.dtype)
         lead = (slice(None),) * i
         for seen, at in axis.offsets():
-            x[(*lead, seen)] += y[(*lead, at)]
+            x[(*lead, seen, ...)] += y[(*lead, at, ...)]
         y = x
     return y
 

@@ -22,7 +22,7 @@ Ints = tuple[int, ...]
 MULTIPLIERS = (0xCD9E8D57, 0xD2511F53)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
-CHUNK = 1 << 15  # blocks at a time: the work arrays stay in the cache
+LOW = 0xFFFFFFFF
 
 
 @op
@@ -40,7 +40,7 @@ def _frozen(values: Any) -> Any:
 
 
 literal.canonical(lambda *, values, dtype: {"values": _frozen(values), "dtype": dtype})
-literal.kernel(lambda xp, *, values, dtype: xp.asarray(values, dtype))
+literal.kernel(lambda xp, *, values, dtype: xp.asarray(values, dtype=getattr(xp, dtype)))
 
 
 @op
@@ -65,31 +65,25 @@ random_bits.canonical(lambda key, *, shape: {"shape": _sizes("random_bits", shap
 @random_bits.kernel
 def _words(xp: Any, key: Any, *, shape: Ints) -> Any:
     size = math.prod(shape)
-    out = xp.empty((-(-size // 4), 4), xp.uint32)
-    for start in range(0, len(out), CHUNK):
-        part = out[start : start + CHUNK]
-        philox(xp, key, xp.arange(start, start + len(part), dtype=xp.uint64), part)
-    return out.reshape(-1)[:size].reshape(shape)
+    words = philox(xp, key, xp.arange(-(-size // 4), dtype=xp.uint64))
+    return xp.reshape(xp.reshape(words, (-1,))[:size], shape)
 
 
-def philox(xp: Any, key: Any, blocks: Any, out: Any) -> None:
-    """Write the four words of each block; words 0 and 2 of the state go through a round
+def philox(xp: Any, key: Any, blocks: Any) -> Any:
+    """The four words of each block, (n, 4); words 0 and 2 of the state go through a round
     together, as ``even``, and 1 and 3 as ``odd``, of which only the low halves count."""
-    words = key.astype(xp.uint64)
-    steps = xp.arange(ROUNDS, dtype=xp.uint64) * xp.asarray(KEY_STEPS, xp.uint64)[:, None]
-    keys = (words[:2, None] + steps) & 0xFFFFFFFF
-    multipliers = xp.asarray(MULTIPLIERS, xp.uint64)[:, None]
-    even, odd, product = (xp.empty((2, len(blocks)), xp.uint64) for _ in range(3))
-    even[0], even[1] = blocks & 0xFFFFFFFF, words[2]
-    odd[0], odd[1] = blocks >> 32, words[3]
+    words = xp.astype(key, xp.uint64)
+    steps = xp.asarray(KEY_STEPS, dtype=xp.uint64)[:, None] * xp.arange(ROUNDS, dtype=xp.uint64)
+    keys = (words[:2, None] + steps) & LOW
+    multipliers = xp.asarray(MULTIPLIERS, dtype=xp.uint64)[:, None]
+    zeros = xp.zeros_like(blocks)
+    even = xp.stack([blocks & LOW, zeros + words[2]])
+    odd = xp.stack([blocks >> 32, zeros + words[3]])
     for i in range(ROUNDS):
-        xp.multiply(even[::-1], multipliers, out=product)
-        xp.right_shift(product, 32, out=even)
-        even ^= odd
-        even ^= keys[:, i : i + 1]
-        even &= 0xFFFFFFFF
-        odd, product = product, odd
-    out[:, 0::2], out[:, 1::2] = even.T, odd.T
+        product = xp.flip(even, axis=0) * multipliers
+        even, odd = ((product >> 32) ^ odd ^ keys[:, i : i + 1]) & LOW, product
+    state = xp.stack([even, odd & LOW], axis=1)  # (0 and 2 | 1 and 3), even or odd, block
+    return xp.astype(xp.permute_dims(xp.reshape(state, (4, -1)), (1, 0)), xp.uint32)
 
 
 @op
@@ -103,9 +97,11 @@ def unit_interval(bits: Shaped, *, dtype: str) -> Spec:
 @unit_interval.kernel
 def _(xp: Any, bits: Any, *, dtype: str) -> Any:
     if dtype == "float32":
-        return (bits >> 8).view(xp.int32).astype(xp.float32) * xp.float32(2.0**-24)
+        signed = xp.astype(xp.asarray(bits >> 8), xp.int32)  # faster to convert than uint32
+        return xp.astype(signed, xp.float32) * 2.0**-24
     high, low = bits[..., 0] >> 5, bits[..., 1] >> 6
-    return (high * 2.0**26 + low) * 2.0**-53
+    whole = xp.astype(xp.asarray(high), xp.float64) * 2.0**26
+    return (whole + xp.astype(xp.asarray(low), xp.float64)) * 2.0**-53
 
 
 @op
@@ -117,10 +113,8 @@ def box_muller(u: Shaped, *, shape: Ints) -> Spec:
 @box_muller.kernel
 def _(xp: Any, u: Any, *, shape: Ints) -> Any:
     radius, angle = xp.sqrt(-2 * xp.log1p(-u[:, 0])), u[:, 1] * (2 * math.pi)  # 1 - u is never 0
-    out = xp.empty(u.shape, u.dtype)
-    xp.multiply(radius, xp.cos(angle), out=out[:, 0])
-    xp.multiply(radius, xp.sin(angle), out=out[:, 1])
-    return out.reshape(-1)[: math.prod(shape)].reshape(shape)
+    pairs = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
+    return xp.reshape(xp.reshape(pairs, (-1,))[: math.prod(shape)], shape)
 
 
 def _sizes(name: str, shape: Any) -> Ints:
@@ -202,7 +196,7 @@ def _(xp: Any, x: Any, key: Any, *, p: float) -> Any:
     if not bound:
         return xp.zeros_like(x)
     dropped = _words(xp, key, shape=x.shape) > bound - 1
-    return xp.where(dropped, 0, x * (1 / (1 - p)))
+    return xp.where(dropped, xp.zeros_like(x), x * (1 / (1 - p)))
 
 
 @drop.vjp

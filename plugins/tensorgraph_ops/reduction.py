@@ -66,7 +66,9 @@ def _logsumexp(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     total = xp.sum(xp.exp(x - top), axis=axis, keepdims=True)
     none = total == 0  # all were -inf; written so that NaN stays NaN and no log(0) warns
-    out = xp.where(none, xp.full_like(top, -math.inf), xp.log(total + none) + top)
+    out = xp.where(
+        none, xp.full_like(top, -math.inf), xp.log(xp.where(none, xp.ones_like(total), total)) + top
+    )
     return out if keepdims else xp.squeeze(out, axis=axis)
 
 
@@ -78,9 +80,9 @@ def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
 def _position(find: str) -> Function:
     def kernel(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
         kept = [i for i in range(x.ndim) if i not in axis]
-        rows = xp.transpose(x, (*kept, *axis))
-        flat = rows.reshape(*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :]))
-        return getattr(xp, find)(flat, axis=-1).reshape(reduced(x, axis, keepdims))
+        rows = xp.permute_dims(x, (*kept, *axis))
+        flat = xp.reshape(rows, (*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
+        return xp.reshape(getattr(xp, find)(flat, axis=-1), reduced(x, axis, keepdims))
 
     return kernel
 
@@ -175,9 +177,12 @@ def _(x: Shaped, *, axis: int, reverse: bool) -> dict[str, Any]:
 
 @cumsum.kernel
 def _(xp: Any, x: Any, *, axis: int, reverse: bool) -> Any:
+    if not xp.isdtype(x.dtype, "real floating"):
+        unsigned = xp.isdtype(x.dtype, "unsigned integer")
+        x = xp.astype(x, xp.uint64 if unsigned else xp.int64)
     if reverse:
-        return xp.flip(xp.cumsum(xp.flip(x, axis), axis=axis), axis)
-    return xp.cumsum(x, axis=axis)
+        return xp.flip(xp.cumulative_sum(xp.flip(x, axis=axis), axis=axis), axis=axis)
+    return xp.cumulative_sum(x, axis=axis)
 
 
 @cumsum.vjp

@@ -38,7 +38,7 @@ def _listed(xs: Sequence[Shaped]) -> str:
 
 concatenate.canonical(lambda *xs, axis: {"axis": axis_of("concat", xs[0], axis)})
 
-concatenate.kernel(lambda xp, *xs, axis: xp.concatenate(xs, axis))
+concatenate.kernel(lambda xp, *xs, axis: xp.concat(xs, axis=axis))
 
 
 @concatenate.vjp
@@ -74,8 +74,13 @@ def _inside(x: Shaped, pad_width: Pairs) -> tuple[slice, ...]:
 
 @pad_constant.kernel
 def _(xp: Any, x: Any, *, pad_width: Pairs, constant_values: float) -> Any:
-    shape = [low + n + high for n, (low, high) in zip(x.shape, pad_width)]
-    out = xp.full(shape, constant_values, x.dtype)
+    return padded(xp, x, pad_width, constant_values)
+
+
+def padded(xp: Any, x: Any, pad_width: Pairs, value: float) -> Any:
+    """An array with more elements of one value at both ends of each axis."""
+    shape = tuple(low + n + high for n, (low, high) in zip(x.shape, pad_width))
+    out = xp.full(shape, value, dtype=x.dtype)
     out[_inside(x, pad_width)] = x
     return out
 

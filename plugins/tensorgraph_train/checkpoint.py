@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorgraph as tg
-from tensorgraph.errors import ConfigError, DataError
-from tensorgraph_train import parts, storage
+from tensorgraph.errors import ConfigError, DataError, PluginError
+from tensorgraph_train import parts, requirements, storage
+from tensorgraph_train.requirements import Requirement
 from tensorgraph_train.runfile import Named
 
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
@@ -42,6 +43,7 @@ def save(
     optimizer: tg.Optimizer,
     best: Mapping[str, Any],
     fingerprint: str,
+    requires: Sequence[Requirement],
 ) -> None:
     memory = optimizer.state()
     tensors = {k: v.numpy() for k, v in memory.items() if isinstance(v, tg.Tensor)}
@@ -57,6 +59,7 @@ def save(
             "optimizer": {k: v for k, v in memory.items() if k not in tensors},
             "random": list(tg.config.random_state()),
             "data": fingerprint,
+            "requires": [dataclasses.asdict(needed) for needed in requires],
         },
     )
 
@@ -97,8 +100,8 @@ class Card:
     dtype: str
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    plugins: Mapping[str, str]  # those that the model came from, and their versions
     tensorgraph: str
+    requires: tuple[Requirement, ...] = ()
 
     def metadata(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "model": self.model.table()}
@@ -108,8 +111,16 @@ def save_model(folder: Path, card: Card, weights: Mapping[str, Any]) -> None:
     storage.save_tensors(folder / MODEL, weights, card.metadata())
 
 
-def load_model(folder: Path) -> tuple[Card, tg.Layer]:
-    """The model of a run folder with its best weights, on the backend in force."""
+def check_plugins(folder: Path) -> None:
+    """Raise where a plugin is missing that the run was made with and goes on with."""
+    path = folder / CHECKPOINT
+    if path.exists():
+        found = storage.load_metadata(path).get("requires")
+        requirements.check(requirements.read(found, path), None, path)
+
+
+def read_model(folder: Path) -> tuple[Card, dict[str, Any]]:
+    """What the file of a run folder's model says of it, and its weights."""
     path = folder / MODEL
     if not path.is_file():
         what = "is not a folder" if not folder.is_dir() else "holds no trained model"
@@ -124,16 +135,46 @@ def load_model(folder: Path) -> tuple[Card, tg.Layer]:
             dtype=found["dtype"],
             mean=tuple(found["mean"]),
             std=tuple(found["std"]),
-            plugins=found["plugins"],
             tensorgraph=found["tensorgraph"],
+            requires=requirements.read(found.get("requires"), path),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: was not written by 'tensorgraph train': no {error}") from error
+    return card, weights
+
+
+def load_model(
+    folder: Path, kinds: Collection[str] = requirements.OF_MODEL
+) -> tuple[Card, tg.Layer]:
+    """The model of a run folder with its best weights, on the backend in force.
+
+    Raises ``PluginError`` where a plugin is missing that brings something of these kinds.
+    """
+    path = folder / MODEL
+    card, weights = read_model(folder)
+    try:
+        requirements.check(card.requires, kinds, path)
+    except PluginError as error:
+        see = f"to see what is in the file: tensorgraph evaluate {folder} --skip-missing"
+        raise PluginError(f"{error}\n{see}") from None
     model = make_model(card.model, card.classes)
     with tg.config.Scope(dtype=tg.config.Choice(card.dtype, str(path))):
         model.infer_shape(tg.Spec((1, *card.input), card.dtype))
     model.load_state(weights)
     return card, model.eval()
+
+
+def contents(folder: Path, kinds: Collection[str]) -> dict[str, Any] | None:
+    """What is in the file of a model that cannot be made for want of a plugin; None if it can."""
+    card, weights = read_model(folder)
+    lacking = requirements.missing(card.requires, kinds)
+    if not lacking:
+        return None
+    missing = [
+        {**dataclasses.asdict(needed), "reason": requirements.reason(needed)} for needed in lacking
+    ]
+    tensors = {k: {"shape": list(x.shape), "dtype": str(x.dtype)} for k, x in weights.items()}
+    return {**card.metadata(), "missing": missing, "tensors": tensors}
 
 
 def make_model(named: Named, classes: tuple[str, ...]) -> tg.Layer:

@@ -51,7 +51,7 @@ def train(
     Without a run file or --data, a small CNN learns the bundled digits. What it was trained with,
     the weights, the history and the evaluation go to a folder of its own.
     """
-    from tensorgraph_train import prepare
+    from tensorgraph_train import checkpoint, prepare
 
     flags = {"data": data, "model.name": model, "train.epochs": epochs, "train.seed": seed}
     given = _given(flags, set_ or [])
@@ -59,6 +59,7 @@ def train(
         if out is None:
             raise ConfigError("--resume: say which run to go on with: --out DIR")
         prepare.check_folder(out, True)
+        checkpoint.check_plugins(out)
         stored_at = out / prepare.RUN_FILE
         settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
         table = runfile.read(run or stored_at)
@@ -179,19 +180,31 @@ def evaluate(
     ] = None,
     backend: Backend = None,
     as_json: Json = False,
+    skip_missing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-missing", help="Where a plugin is missing, show what is in the model's file."
+        ),
+    ] = False,
 ) -> None:
     """Measure a trained model on test images.
 
     Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
     it only prints.
     """
-    from tensorgraph_train import display, prepare, scores, steps
-    from tensorgraph_train.checkpoint import load_model
+    from tensorgraph_train import checkpoint, display, prepare, requirements, scores, steps
     from tensorgraph_train.feed import Feed
 
+    kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
+    if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
+        if as_json:
+            print(json.dumps(inside, indent=1, ensure_ascii=False))
+        else:
+            display.contents(inside)
+        return
     stored_at = folder / prepare.RUN_FILE
     with _scope(Settings(), backend, "")[1]:
-        card, model = load_model(folder)
+        card, model = checkpoint.load_model(folder, kinds)
         settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
         dataset = prepare.dataset_for(card, settings, data)
         feed = Feed(dataset, card.mean, card.std, card.dtype)

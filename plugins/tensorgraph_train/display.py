@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -118,6 +119,35 @@ def evaluation(found: Mapping[str, Any], name: str) -> None:
         matrix.add_row(label, *cells)
     out.print()
     out.print(matrix)
+
+
+def contents(found: Mapping[str, Any]) -> None:
+    """What is in the file of a model that cannot be made here."""
+    out, model = console(), dict(found["model"])
+    facts = _table("", "")
+    facts.show_header = False
+    name = model.pop("name")
+    options = ", ".join(f"{k}={v!r}" for k, v in model.items())
+    facts.add_row("model", escape(f"{name}({options})"))
+    facts.add_row("classes", escape(f"{len(found['classes'])}: {_shortened(found['classes'])}"))
+    facts.add_row("input", f"{found['dtype']}, {'×'.join(map(str, found['input']))}")
+    for part in found["missing"]:
+        source = f" of {part['distribution']} {part['version']}" if part["distribution"] else ""
+        what = f"{part['plugin']}{source}, for {', '.join(part['parts'])}: it {part['reason']}"
+        facts.add_row("missing", escape(what))
+    out.print(facts)
+    out.print()
+    table = _table("tensor", "shape", "dtype", "values", numbers=1)
+    total = 0
+    for key, x in found["tensors"].items():
+        values = math.prod(x["shape"])
+        table.add_row(escape(key), "×".join(map(str, x["shape"])), x["dtype"], f"{values:,}")
+        total += values
+    table.add_row("total", "", "", f"{total:,}", style="bold")
+    out.print(table)
+    wanted = [f"{x['distribution']}=={x['version']}" for x in found["missing"] if x["distribution"]]
+    if wanted:
+        out.print(f"\nto evaluate it: pip install {escape(' '.join(wanted))}", soft_wrap=True)
 
 
 def predictions(found: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, feed, parts
+from tensorgraph_train import checkpoint, feed, parts, requirements
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.runfile import Data, Named, Settings, near
 from tensorgraph_train.training import Run
@@ -80,8 +80,8 @@ def run(settings: Settings) -> Run:
         dtype=current.dtype.value,
         mean=mean,
         std=std,
-        plugins=_plugins(settings),
         tensorgraph=metadata.version("tensorgraph"),
+        requires=requirements.of_run(settings, model, images.spec),
     )
     return Run(settings, images, card, model)
 
@@ -102,12 +102,6 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
             f"model {name!r} gives {out} for one image of {size}; it should give one number for "
             f"each of the {classes} classes: float[1,{classes}]"
         )
-
-
-def _plugins(settings: Settings) -> dict[str, str]:
-    plugin = tg.models.plugin_of(settings.model.name)
-    info = tg.plugins.infos.get(plugin)
-    return {plugin: info.version if info else "?"}
 
 
 def new_folder(dataset: tg.Dataset, model: Named) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,31 @@ def save_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, 
 
 def load_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What ``save_tensors`` saved: the arrays and the metadata."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _metadata(file, path)  # noqa: SIM118
+
+
+def load_metadata(path: Path) -> dict[str, Any]:
+    """The metadata alone."""
+    with _opened(path) as file:
+        return _metadata(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
+    except DataError:
+        raise
     except (SafetensorError, ValueError) as error:
         raise DataError(f"{path}: not a whole safetensors file: {error}") from error
+
+
+def _metadata(file: Any, path: Path) -> dict[str, Any]:
+    metadata = json.loads((file.metadata() or {}).get(METADATA, "null"))
     if not isinstance(metadata, dict):
         raise DataError(f"{path}: was not written by tensorgraph: its metadata is missing")
-    return tensors, metadata
+    return metadata

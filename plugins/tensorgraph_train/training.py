@@ -128,7 +128,13 @@ class Run:
 
     def save(self) -> None:
         checkpoint.save(
-            self.folder, self.progress, self.model, self.optimizer, self.best, self.fingerprint
+            self.folder,
+            self.progress,
+            self.model,
+            self.optimizer,
+            self.best,
+            self.fingerprint,
+            self.card.requires,
         )
 
     def fit(self) -> None:

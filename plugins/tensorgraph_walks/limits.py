@@ -28,13 +28,14 @@ def limits(backend: Backend, dtype: str, size: int) -> Limits:
 
 def _measured(backend: Backend, dtype: str, size: int) -> Limits:
     xp = backend.xp
-    x, y, out = (xp.ones((SIDE, SIDE), dtype) for _ in range(3))
+    of = getattr(xp, dtype)
+    x, y = (xp.ones((SIDE, SIDE), dtype=of) for _ in range(2))
 
     def copies(size: int) -> float:
-        source, target = (xp.ones(size // 2 // ITEMSIZE[dtype], dtype) for _ in range(2))
-        return size / _best(lambda: xp.copyto(target, source), backend)
+        source, target = (xp.ones(size // 2 // ITEMSIZE[dtype], dtype=of) for _ in range(2))
+        return size / _best(lambda: target.__setitem__(..., source), backend)
 
-    flops = 2 * SIDE**3 / _best(lambda: xp.matmul(x, y, out=out), backend)
+    flops = 2 * SIDE**3 / _best(lambda: xp.matmul(x, y), backend)
     return Limits(flops, copies(CACHED), copies(size))
 
 

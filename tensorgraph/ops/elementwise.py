@@ -168,7 +168,7 @@ def cast(x: Shaped, *, dtype: str) -> Spec:
     return Spec(x.shape, dtype)
 
 
-cast.kernel(lambda xp, x, *, dtype: x.astype(dtype))
+cast.kernel(lambda xp, x, *, dtype: xp.astype(xp.asarray(x), getattr(xp, dtype)))
 
 
 @cast.vjp

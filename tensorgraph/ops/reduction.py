@@ -49,13 +49,13 @@ def sum(x: Shaped, *, axis: Any = None, keepdims: bool = False) -> Spec:
     return Spec(reduced(x, axis, keepdims), wide("sum", x))
 
 
-@sum.canonical
-def _(x: Shaped, *, axis: Any, keepdims: bool) -> dict[str, Any]:
-    return {"axis": axes_of("sum", x, axis), "keepdims": bool(keepdims)}
-
-
-sum.kernel(lambda xp, x, *, axis, keepdims: xp.sum(x, axis=axis, keepdims=keepdims))
+sum.canonical(
+    lambda x, *, axis, keepdims: {"axis": axes_of("sum", x, axis), "keepdims": bool(keepdims)}
+)
 sum.flops(lambda out, x, **_: x.size)
+sum.kernel(
+    lambda xp, x, **how: xp.sum(x if x.dtype != xp.bool else xp.asarray(x, dtype=xp.int64), **how)
+)
 
 
 @sum.vjp

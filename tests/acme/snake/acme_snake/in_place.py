@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 
 
-def snake_in_place(x: Any, *, a: float) -> Any:
+def snake(x: Any, a: Any) -> Any:
     out = numpy.sin(a * x)
     out *= out
     out /= a
