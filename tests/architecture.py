@@ -29,7 +29,7 @@ CORE = {
     "layer": "errors spec backend discovery config creation tensor",
     "optimizer": "errors config creation ops tensor",
     "program": "discovery op spec tensor",
-    "testing": "errors spec backend config creation ops tensor autograd layer",
+    "testing": "backend discovery layer optimizer tensor",
 }
 # a package beside the core → what it may import besides tensorgraph and the standard library
 OTHERS = {
@@ -42,6 +42,7 @@ OTHERS = {
     "tensorgraph_walks": "",
     "tensorgraph_vision": "numpy PIL",
     "tensorgraph_train": "numpy rich safetensors typer",
+    "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
 }
 SCRIPTS = {"data/make_digits.py"}  # for developers: they made a file, and no module imports them

@@ -114,7 +114,7 @@ def test_help_is_fast_and_lists_the_commands():
     found = process("--help")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert found.returncode == 0
-    for name in ("train", "evaluate", "predict", "plugins", "doctor", "warm-up"):
+    for name in ("train", "evaluate", "predict", "plugins", "doctor", "warm-up", "check"):
         assert f"  {name} " in found.stdout
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     assert spent < 0.5, "seconds of a processor: the clock would measure its neighbours"

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parent.parent
 COURSE = ROOT / "docs" / "course.md"
 PLUGINS = ROOT / "docs" / "extending" / "README.md"
 PLANS = ROOT / "docs" / "plans.md"
-PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS]
+CHECKING = ROOT / "docs" / "checking.md"
+PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS, CHECKING]
 EXAMPLES = [
     (page, block)
     for page in PAGES

@@ -23,6 +23,11 @@ def register_callbacks(register: Register) -> None:
 
 
 @hookimpl
+def register_walks(register: Register) -> None:
+    register("run_file", "tensorgraph_train.parts:written_and_read")
+
+
+@hookimpl
 def register_commands(register: Register) -> None:
     for name in COMMANDS:
         register(name, f"tensorgraph_train.commands:{name}")

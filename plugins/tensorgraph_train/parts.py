@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import tensorgraph as tg
 from tensorgraph.errors import ConfigError, TensorgraphError
 from tensorgraph.registry import Registry
+from tensorgraph_train import toml
 from tensorgraph_train.runfile import Named, near
+
+# how many arguments come before the options, and which of these are keys of their own
+GIVEN = {"loss": (2, ""), "optimizer": (1, "clip_norm clip_value"), "activation": (1, "")}
 
 
 def resolve(
@@ -90,3 +97,23 @@ def guarded(
     except (TypeError, ValueError) as error:
         given = ", ".join(f"{k}={v!r}" for k, v in named.options.items())
         raise ConfigError(f"{where}: {registry.kind} {named.name!r} ({given}): {error}") from error
+
+
+def written_and_read(kind: str, name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """What a run file with this name and these options makes of it, once it is written, every
+    option filled in, and read again: a function of what comes before the options.
+
+    Raises ``ConfigError`` where an option is not there, or is nothing that a file can hold.
+    """
+    registry = tg.plugins.registries[f"register_{'losses' if kind == 'loss' else f'{kind}s'}"]
+    first, reserved = GIVEN.get(kind, (0, ""))
+    where, named = f"train.{kind}", Named(name, options)
+    for _ in range(2):  # as it was asked for, then with every option written out
+        try:
+            text = toml.dumps({"part": named.table()})
+        except TypeError as error:
+            raise ConfigError(f"{where}: {name!r} cannot be written: {error}") from None
+        table = tomllib.loads(text)["part"]
+        named = Named(table.pop("name"), table)
+        named = resolve(registry, where, named, first=first, reserved=reserved)
+    return functools.partial(make, registry, where, named)

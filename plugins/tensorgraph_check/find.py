@@ -1,0 +1,198 @@
+"""From a name, a path or an object to what is checked."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import tomllib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import tensorgraph as tg
+from tensorgraph import Kernel, Layer, Op, Optimizer
+from tensorgraph.errors import ConfigError, PluginError, UnknownNameError
+from tensorgraph.registry import Registry, near_miss
+from tensorgraph_check.check import run
+from tensorgraph_check.checks import CHECKS
+from tensorgraph_check.kinds import SUBJECTS
+from tensorgraph_check.report import Report
+from tensorgraph_check.subject import Given, Subject
+
+
+def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report:
+    """What ``tensorgraph.testing.check`` says: every check of the thing's kind."""
+    subject = _subject(thing, kind, name, Given(**{k: v for k, v in given.items() if v}))
+    return report(subject)
+
+
+def report(subject: Subject) -> Report:
+    own = getattr(subject.thing, "skip", None)
+    skip = {**(own if isinstance(own, dict) else {}), **subject.given.skip}
+    known = [one.name for one in CHECKS if subject.kind in one.kinds]
+    for name in skip:
+        if name not in known:
+            raise ConfigError(
+                f"skip: no check of a {subject.kind} is named {near_miss(name, known)}"
+            )
+    return run(subject, CHECKS, skip)
+
+
+def registry_of(kind: str) -> Registry:
+    found: Registry = tg.plugins.registries[
+        f"register_{'losses' if kind == 'loss' else f'{kind}s'}"
+    ]
+    return found
+
+
+def named(what: str, kind: str = "") -> list[Subject]:
+    """Everything that is registered under a name, and all that a plugin of that name brings."""
+    tg.plugins.load()
+    if kind and kind not in SUBJECTS:
+        raise ConfigError(f"check: there are no checks of {near_miss(kind, SUBJECTS)}")
+    info = tg.plugins.infos.get(what)
+    if info is not None and info.error is not None:
+        raise PluginError(f"plugin {what!r} was not loaded: {info.error}")
+    keys = [(k, what) for k in SUBJECTS if what in registry_of(k)]
+    brought = [(k, name) for k, name in (info.registered if info else ()) if k in SUBJECTS]
+    chosen = [key for key in dict.fromkeys([*keys, *brought]) if kind in ("", key[0])]
+    return [_registered(*key) for key in chosen]
+
+
+def unknown(what: str, kind: str) -> UnknownNameError:
+    names = [name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)]
+    return UnknownNameError(
+        f"check: nothing to check is named {near_miss(what, [*names, *tg.plugins.infos])}"
+    )
+
+
+def _registered(kind: str, name: str, given: Given | None = None) -> Subject:
+    registry = registry_of(kind)
+    thing = tg.plugins.backend(name) if kind == "backend" else registry[name]
+    return SUBJECTS[kind](name, thing, given, registry)
+
+
+def at_path(path: Path) -> list[Subject]:
+    """All that the plugin in a file or folder registers. Its code is run, and it is registered in
+    this process unless it is installed."""
+    subjects = []
+    for name, module in _modules(path):
+        plugin = _import(path, module)
+        info = tg.plugins.infos.get(name)
+        if info is None or info.module != module or info.error is not None:
+            brought = tg.plugins.register(plugin, name)
+        else:
+            brought = [*info.registered]
+        subjects += [_registered(kind, key) for kind, key in brought if kind in SUBJECTS]
+    if not subjects:
+        kinds = ", ".join(SUBJECTS)
+        raise ConfigError(f"check {path}: it registers nothing that can be checked: {kinds}")
+    return subjects
+
+
+def _modules(path: Path) -> Iterable[tuple[str, str]]:
+    """The plugins of a path and their modules: from the entry points of its pyproject.toml, or
+    the package or the file itself."""
+    project = path / "pyproject.toml"
+    if project.is_file():
+        try:
+            table = tomllib.loads(project.read_text("utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{project} is not TOML: {error}") from None
+        found = table.get("project", {}).get("entry-points", {}).get("tensorgraph", {})
+        if not found:
+            raise ConfigError(
+                f"{project} has no plugin; name it there:\n"
+                '[project.entry-points.tensorgraph]\nacme = "acme_tensorgraph"'
+            )
+        return list(found.items())
+    if path.is_dir() and not (path / "__init__.py").is_file():
+        raise ConfigError(f"check {path}: neither pyproject.toml nor __init__.py is in that folder")
+    return [(path.stem, path.stem)]
+
+
+def _import(path: Path, module: str) -> Any:
+    """Import a module that lies at a path, in it, or in its folder src."""
+    if path.is_file():
+        spec = importlib.util.spec_from_file_location(module, path)
+        if spec is None or spec.loader is None:
+            raise ConfigError(f"check {path}: this is no Python file")
+        made = importlib.util.module_from_spec(spec)
+        sys.modules.setdefault(module, made)
+        load: Callable[[], Any] = lambda: spec.loader.exec_module(made) or made  # noqa: E731
+    else:
+        package = (path / "__init__.py").is_file()
+        folders = [path.parent] if package else [path, path / "src"]
+        sys.path[:0] = [str(folder.resolve()) for folder in folders]
+        load = lambda: importlib.import_module(module)  # noqa: E731
+    try:
+        return load()
+    except Exception as error:
+        raise PluginError(
+            f"check {path}: {module} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
+    """What ``thing`` is: a registered name, or an object whose kind is plain or said."""
+    if isinstance(thing, str):
+        found = named(thing, kind)
+        if not found:
+            raise unknown(thing, kind)
+        if len(found) > 1:
+            several = ", ".join(f"{s.kind} {s.name!r}" for s in found)
+            raise ConfigError(
+                f"check: {thing!r} names several: {several}; say which: kind={found[0].kind!r}"
+            )
+        (one,) = found
+        return _registered(one.kind, one.name, given)
+    kind = kind or _kind(thing)
+    if kind not in SUBJECTS:
+        raise ConfigError(f"check: there are no checks of {near_miss(kind, SUBJECTS)}")
+    if kind == "backend":
+        return _backend(thing, given)
+    registry = registry_of(kind)
+    known = next((key for key, value in registry.items() if value is thing), "")
+    name = name or known or _name(thing)
+    return SUBJECTS[kind](name, thing, given, registry if known else None)
+
+
+def _name(thing: Any) -> str:
+    if isinstance(thing, tuple):
+        return f"{thing[0]}/{thing[1].op}/{thing[1].name}"
+    return getattr(thing, "__name__", "") or type(thing).__name__
+
+
+def _backend(thing: Any, given: Given) -> Subject:
+    """A backend is used by its name: one that nobody has registered is registered for this."""
+    if thing.name not in tg.plugins.backends:
+
+        class Plugin:
+            @staticmethod
+            @tg.hookimpl
+            def register_backends(register: Any) -> None:
+                register(thing.name, lambda: thing)
+
+        tg.plugins.register(Plugin, f"check of backend {thing.name}")
+    made = tg.plugins.backend(thing.name)
+    return SUBJECTS["backend"](thing.name, made, given, tg.plugins.backends)
+
+
+def _kind(thing: Any) -> str:
+    """The kind of an object: by its class, or by the registry that holds it."""
+    made = thing if isinstance(thing, type) else type(thing)
+    classes = {Layer: "layer", Optimizer: "optimizer", Op: "op"}
+    if found := next((kind for base, kind in classes.items() if issubclass(made, base)), ""):
+        return found
+    if isinstance(thing, tuple) and len(thing) == 2 and isinstance(thing[1], Kernel):
+        return "kernel"
+    if hasattr(thing, "asarray") and hasattr(thing, "to_host"):
+        return "backend"
+    for kind in SUBJECTS:
+        if any(value is thing for value in registry_of(kind).values()):
+            return kind
+    raise ConfigError(
+        f"check: {_name(thing)} may be anything; say what: kind='activation', 'loss' or another of "
+        f"{', '.join(SUBJECTS)}"
+    )

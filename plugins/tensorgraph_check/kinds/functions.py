@@ -1,0 +1,70 @@
+"""Functions of tensors: activations, losses, ops and the penalties that regularizers make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tensorgraph import Tensor
+from tensorgraph_check import guess
+from tensorgraph_check.sample import Sample
+from tensorgraph_check.subject import Subject
+
+Function = Callable[..., Tensor]
+
+
+class ActivationSubject(Subject):
+    """A function of a tensor."""
+
+    kind = "activation"
+
+    def candidates(self) -> Iterable[Sample]:
+        return guess.activation(self.thing)
+
+    def forward(self, sample: Sample) -> Function:
+        return lambda *xs: self.thing(*xs, **sample.options)
+
+
+class LossSubject(ActivationSubject):
+    kind = "loss"
+
+    def candidates(self) -> Iterable[Sample]:
+        return guess.loss(self.thing)
+
+
+class OpSubject(ActivationSubject):
+    kind = "op"
+
+    def candidates(self) -> Iterable[Sample]:
+        return guess.op(self.thing)
+
+    def forward(self, sample: Sample) -> Function:
+        """Of a function that returns several tensors, the first."""
+        call = super().forward(sample)
+
+        def function(*xs: Tensor) -> Any:
+            out: Any = call(*xs)
+            return out[0] if isinstance(out, tuple | list) and out else out
+
+        return function
+
+
+class RegularizerSubject(Subject):
+    """A factory of a function of named parameters."""
+
+    kind = "regularizer"
+    separate = True
+
+    def candidates(self) -> Iterable[Sample]:
+        return guess.regularizer(self.thing)
+
+    def named(self, sample: Sample) -> Sample:
+        return sample if sample.names else guess.named(sample)
+
+    def forward(self, sample: Sample) -> Function:
+        penalty = self.thing(*sample.arguments, **sample.options)
+        return lambda *xs: penalty(dict(zip(sample.names, xs, strict=True)))
+
+    def use(self, sample: Sample) -> str:
+        pairs = [f'"{name}": x{i}' for i, name in enumerate(sample.names)]
+        return f"{sample.call(self.expression())}({{{', '.join(pairs)}}})"
