@@ -44,8 +44,10 @@ OTHERS = {
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
+    "tensorgraph_new": "typer",
 }
 SCRIPTS = {"data/make_digits.py"}  # for developers: they made a file, and no module imports them
+TEMPLATES = "templates"  # of tensorgraph_new: code of others, which is written out and not imported
 
 
 class Import(NamedTuple):
@@ -148,5 +150,5 @@ def other_sources() -> Iterator[tuple[str, str, str]]:
     for folder in (ROOT / "backends", ROOT / "plugins"):
         for path in sorted(folder.rglob("*.py")):
             package, *rest = path.relative_to(folder).parts
-            if "/".join(rest) not in SCRIPTS:
+            if "/".join(rest) not in SCRIPTS and rest[0] != TEMPLATES:
                 yield package, "/".join(rest), path.read_text("utf-8")

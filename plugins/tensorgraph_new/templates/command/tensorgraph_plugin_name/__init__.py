@@ -1,0 +1,9 @@
+"""A command for TensorGraph: it counts the parameters of a model."""
+
+import tensorgraph as tg
+from tensorgraph.hookspecs import Register
+
+
+@tg.hookimpl
+def register_commands(register: Register) -> None:
+    register("plugin_name", "tensorgraph_plugin_name.command:plugin_name")  # imported on use

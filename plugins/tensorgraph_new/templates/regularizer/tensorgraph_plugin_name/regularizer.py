@@ -1,0 +1,27 @@
+"""The regularizer ``plugin_name``."""
+
+from collections.abc import Callable, Mapping
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError
+
+Parameters = Mapping[str, tg.Tensor]
+
+
+def plugin_name(strength: float = 1e-4) -> Callable[[Parameters], tg.Tensor]:
+    """strength · Σ log(1 + w²) over the weights: what a Cauchy distribution of them before any
+    data would give. Biases and other parameters are left alone."""
+
+    def penalty(parameters: Parameters) -> tg.Tensor:
+        weights = [w for name, w in parameters.items() if name.endswith("weight")]
+        if not weights:
+            raise ConfigError(
+                "plugin_name: there is no weight among the parameters: "
+                f"{', '.join(parameters) or 'none'}"
+            )
+        total = tg.ops.sum(tg.ops.log1p(weights[0] * weights[0]))
+        for w in weights[1:]:
+            total = total + tg.ops.sum(tg.ops.log1p(w * w))
+        return total * strength
+
+    return penalty
