@@ -1,57 +1,73 @@
-"""A benchmark for every op on every available backend, and for the gradients worth timing.
+"""Every op on every available backend by every kernel, also those of installed plugins.
 
-pytest bench/bench_ops.py --benchmark-enable --benchmark-only --benchmark-group-by=group
+pytest bench [-k conv] [--shapes FILE|SET] [--all-shapes] [--benchmark-json FILE]
+
+The table compares kernels on the same shape. ``tensorgraph bench`` is the same without pytest.
 """
 
 from __future__ import annotations
 
+import functools
+
 import pytest
-from samples import SAMPLES
+from tensorgraph_bench import cases, clock
+from tensorgraph_bench.cases import Selection
+from tensorgraph_bench.limits import limits
+from tensorgraph_bench.machine import fingerprint, machine, versions
+from tensorgraph_bench.results import devices, figures
+from tensorgraph_bench.verify import ready
 
-import tensorgraph as tg
-from tensorgraph.errors import BackendError
-
-GRADIENTS = ("batch_norm", "conv", "cross_entropy", "gelu", "layer_norm", "matmul", "max_pool")
-
-
-@pytest.fixture(params=["numpy", "cupy"])
-def backend(request):
-    """Each backend that is available here."""
-    try:
-        with tg.use(backend=request.param):
-            yield tg.config.get_backend(request.param)
-    except BackendError as error:
-        pytest.skip(str(error))
+from tensorgraph import config
 
 
-def tensors(sample):
-    return [tg.tensor(x) for x in sample.arrays()]
+def pytest_generate_tests(metafunc):
+    if "case" in metafunc.fixturenames:
+        options = metafunc.config.option
+        wanted = Selection(shapes=tuple(options.shapes), every=options.all_shapes)
+        metafunc.parametrize("case", cases.cases(wanted), ids=str)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=str)
-def bench_op(benchmark, backend, sample):
-    xs = tensors(sample)
-    benchmark.group = str(sample)
-
-    def call():
-        sample.call(*xs)
-        backend.synchronize()
-
-    benchmark(call)
+@functools.cache
+def clock_for(backend):
+    """One for all cases: pytest-benchmark finds out how precise each is."""
+    return clock.clock_of(config.get_backend(backend))
 
 
-@pytest.mark.parametrize("sample", [s for s in SAMPLES if s.op in GRADIENTS], ids=str)
-def bench_gradient(benchmark, backend, sample):
-    """Forward and backward."""
-    xs = tensors(sample)
-    for x in xs:
-        x.requires_grad = x.dtype == "float32"
-    benchmark.group = f"gradient of {sample}"
+@functools.cache
+def conditions(backend):
+    """On what all of its cases are measured."""
+    described = machine(devices([backend]))
+    return {
+        "machine": described,
+        "fingerprint": fingerprint(described),
+        "threads": described["threads"],
+        "versions": versions(),
+    }
 
-    def call():
-        out = sample.call(*xs)
-        out = out[0] if isinstance(out, tuple) else out
-        tg.grad(tg.ops.sum(out), [x for x in xs if x.requires_grad])
-        backend.synchronize()
 
-    benchmark(call)
+@pytest.fixture
+def timed(benchmark, monkeypatch):
+    """Times a case, with the clock of its backend, which is read once before and once after a batch
+    of calls; what it comes to goes to ``extra_info``."""
+
+    def run(case):
+        made = ready(case)
+        benchmark.group = str(case.sample)
+        monkeypatch.setattr(benchmark, "_timer", clock_for(case.backend))
+        with case.pinned():
+            benchmark(made.call)
+        if benchmark.enabled:
+            best = limits(case.backend, made.dtype)
+            benchmark.extra_info |= {
+                "backend": case.backend,
+                "kernel": case.kernel,
+                "chosen": case.chosen,
+                **figures(made, benchmark.stats.stats.median, best)._asdict(),
+                **conditions(case.backend),
+            }
+
+    return run
+
+
+def bench_op(timed, case):
+    timed(case)

@@ -40,6 +40,7 @@ OTHERS = {
     "tensorgraph_nn": "",
     "tensorgraph_optim": "",
     "tensorgraph_walks": "",
+    "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_check": "numpy rich typer",

@@ -10,6 +10,7 @@ import numpy
 from tensorgraph import Kernel
 from tensorgraph.errors import DtypeError
 from tensorgraph_cupy.availability import load
+from tensorgraph_cupy.clock import EventClock
 from tensorgraph_cupy.kernels import kernels_for
 
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
@@ -45,3 +46,7 @@ class CupyBackend:
 
     def synchronize(self) -> None:
         self.xp.cuda.Device().synchronize()
+
+    def clock(self) -> EventClock:
+        """What benchmarks take the time with."""
+        return EventClock(self.xp.cuda)

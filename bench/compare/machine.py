@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 import sys
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tensorgraph_bench.machine import memory_gib, processor
 
 
 def machine(threads: int) -> dict[str, Any]:
@@ -24,17 +24,3 @@ def machine(threads: int) -> dict[str, Any]:
         "numpy": metadata.version("numpy"),
         "blas": f"{blas['name']} {blas['version']}",
     }
-
-
-def processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
-
-
-def memory_gib() -> float | None:
-    path = Path("/proc/meminfo")
-    if not path.exists():
-        return None
-    return round(int(path.read_text("ascii").split()[1]) / 2**20, 1)

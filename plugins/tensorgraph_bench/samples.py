@@ -5,23 +5,41 @@ An input is the shape of floats between 0.1 and 0.9, ``ints(shape, below)`` or `
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from tensorgraph_ops.pool import Windows
 
 import tensorgraph as tg
+from tensorgraph import Op, Spec
+from tensorgraph.backend import ABSTRACT
 
 
 class Sample(NamedTuple):
+    """One thing to time: ``call`` takes a tensor for each of ``inputs``.
+
+    gradient  whether the call runs backward as well, with kernels as they are chosen
+    """
+
     op: str
     label: str
     inputs: tuple[Any, ...]
     call: Callable[..., Any]
+    gradient: bool = False
 
     def __str__(self) -> str:
-        return f"{self.op}-{self.label}" if self.label else self.op
+        name = f"gradient of {self.op}" if self.gradient else self.op
+        return f"{name}-{self.label}" if self.label else name
+
+    def specs(self) -> list[Spec]:
+        """The inputs' shapes and dtypes; only what is given by a function is made for that."""
+        rng = np.random.default_rng(0)
+        made = [x(rng) if callable(x) else None for x in self.inputs]
+        return [
+            Spec(tuple(shape)) if x is None else Spec(tuple(x.shape), str(x.dtype))
+            for x, shape in zip(made, self.inputs)
+        ]
 
     def arrays(self) -> list[Any]:
         """The inputs, as NumPy arrays."""
@@ -29,6 +47,38 @@ class Sample(NamedTuple):
         return [
             x(rng) if callable(x) else rng.uniform(0.1, 0.9, x).astype("f4") for x in self.inputs
         ]
+
+
+def op_sample(op: str, label: str, inputs: tuple[Any, ...], **parameters: Any) -> Sample:
+    """A sample that calls ``ops.<op>(*tensors, **parameters)``."""
+    return Sample(op, label, inputs, lambda *xs: getattr(tg.ops, op)(*xs, **parameters))
+
+
+def gradient_of(sample: Sample) -> Sample:
+    """Forward and backward."""
+
+    def call(*xs: Any) -> Any:
+        leaves = [x.detach() for x in xs]
+        for x in leaves:
+            x.requires_grad = x.dtype.startswith("float")
+        out = sample.call(*leaves)
+        out = out[0] if isinstance(out, tuple) else out
+        return tg.grad(tg.ops.sum(out), [x for x in leaves if x.requires_grad])
+
+    return sample._replace(call=call, gradient=True)
+
+
+def convolutions(
+    label: str, x: tuple[int, ...], w: tuple[int, ...], **given: Any
+) -> tuple[Sample, Sample, Sample]:
+    """A convolution, and its gradients in the input and in the filters."""
+    out = tg.ops.conv(*[tg.Tensor(None, ABSTRACT, Spec(s)) for s in (x, w)], **given)
+    every = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **given}
+    return (
+        op_sample("conv", label, (x, w), **given),
+        op_sample("conv_input", label, (out.shape, w), size=x[2:], **every),
+        op_sample("conv_weight", label, (x, out.shape), size=w[2:], **every),
+    )
 
 
 def ints(shape: tuple[int, ...], below: int, dtype: str = "int64") -> Any:
@@ -41,12 +91,12 @@ def bools(shape: tuple[int, ...]) -> Any:
 
 SAMPLES: list[Sample] = []
 BIG, ROWS, IMAGES = (256, 4096), (256, 1000), (64, 32, 28, 28)
+GRADIENTS = ("batch_norm", "conv", "cross_entropy", "gelu", "layer_norm", "matmul", "max_pool")
 
 
 def sample(op: str, *inputs: Any, label: str = "", call: Any = None, **parameters: Any) -> None:
-    """``call(*tensors)``, or ``ops.<op>(*tensors, **parameters)``."""
-    default = lambda *xs: getattr(tg.ops, op)(*xs, **parameters)  # noqa: E731
-    SAMPLES.append(Sample(op, label, inputs, call or default))
+    made = op_sample(op, label, inputs, **parameters)
+    SAMPLES.append(made if call is None else made._replace(call=call))
 
 
 UNARY = """
@@ -120,8 +170,6 @@ sample("matmul", (32, 128, 64), (32, 64, 128), label="batch")
 sample("outer", (1024,), (1024,))
 
 CONVOLUTIONS = {
-    "lenet-1": ((64, 1, 28, 28), (6, 1, 5, 5), {"padding": 2}),
-    "lenet-2": ((64, 6, 14, 14), (16, 6, 5, 5), {}),
     "vgg": ((32, 64, 16, 16), (64, 64, 3, 3), {"padding": 1}),
     "stride": ((32, 64, 16, 16), (128, 64, 3, 3), {"padding": 1, "stride": 2}),
     "pointwise": ((32, 64, 16, 16), (64, 64, 1, 1), {}),
@@ -130,15 +178,14 @@ CONVOLUTIONS = {
     "3d": ((4, 16, 16, 16, 16), (16, 16, 3, 3, 3), {"padding": 1}),
 }
 for label, (x, w, given) in CONVOLUTIONS.items():
-    sample("conv", x, w, label=label, **given)
-    out = tg.ops.conv(*[tg.Tensor(None, tg.backend.ABSTRACT, tg.Spec(s)) for s in (x, w)], **given)
-    every = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **given}
-    sample("conv_input", out.shape, w, label=label, size=x[2:], **every)
-    sample("conv_weight", x, out.shape, label=label, size=w[2:], **every)
+    SAMPLES.extend(convolutions(label, x, w, **given))
 sample("conv_transpose", (32, 64, 8, 8), (64, 32, 2, 2), stride=2)
 
 HALF = (*IMAGES[:2], 14, 14)
-PLAIN = Windows((2, 2), (2, 2), (0, 0), (1, 1), False)
+# the canonical form of pooling's parameters: the module of the op knows it
+PLAIN = importlib.import_module(Op.declared["max_pool_input"]).Windows(
+    (2, 2), (2, 2), (0, 0), (1, 1), False
+)
 sample("max_pool", IMAGES, kernel_size=2)
 sample("max_pool", IMAGES, label="overlapping", kernel_size=3, stride=2, padding=1)
 sample("max_pool_input", HALF, IMAGES, HALF, windows=PLAIN)
@@ -180,3 +227,5 @@ sample("bernoulli", KEY, call=lambda key: tg.ops.bernoulli(BIG, p=0.5, key=key))
 sample("permutation", KEY, call=lambda key: tg.ops.permutation(60_000, key=key))
 sample("drop", IMAGES, KEY, p=0.5)
 sample("dropout", IMAGES, KEY, call=lambda x, key: tg.ops.dropout(x, key=key))
+
+SAMPLES += [gradient_of(s) for s in SAMPLES if s.op in GRADIENTS]

@@ -1,0 +1,97 @@
+"""What the machine does at best, measured once in a process: products of matrices, and copies."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from tensorgraph import Backend, config
+from tensorgraph_bench import clock
+from tensorgraph_bench.machine import threads
+
+SIDES = (512, 1024, 2048, 4096)  # of the matrices that are multiplied
+CACHED, LARGEST = 1 << 18, 1 << 27  # bytes that are copied between two halves of
+SECONDS = 0.06  # of each measurement
+ENOUGH = 1.05  # larger matrices are tried as long as they are faster by this
+LONGEST = 0.05  # seconds of a product
+
+
+class Limits(NamedTuple):
+    """Of a backend in one dtype: operations in a second, and bytes by how many are in use."""
+
+    flops: float
+    bandwidths: dict[int, float]
+
+    def seconds(self, flops: float, moved: float) -> float:
+        """What so many operations on so many bytes take at best."""
+        return max(flops / self.flops, moved / self.bandwidths[size_class(moved)])
+
+
+def size_class(moved: float) -> int:
+    """The size, of those whose copies are measured, that so many bytes count as: how fast they are
+    moved depends on the cache that they fit in."""
+    return next((size for size in sizes() if size >= moved), LARGEST)
+
+
+def sizes() -> list[int]:
+    return [1 << i for i in range(CACHED.bit_length() - 1, LARGEST.bit_length(), 3)]
+
+
+@functools.cache
+def limits(name: str, dtype: str) -> Limits:
+    """Of the backend of that name."""
+    return Limits(_flops(config.get_backend(name), dtype), _bandwidths(name))
+
+
+@functools.cache
+def _bandwidths(name: str) -> dict[int, float]:
+    return {size: _copied(config.get_backend(name), size) for size in sizes()}
+
+
+def _flops(backend: Backend, dtype: str) -> float:
+    xp, now, best = backend.xp, clock.clock_of(backend), 0.0
+    for side in SIDES:
+        x, y, out = (xp.ones((side, side), dtype) for _ in range(3))
+
+        def product(x: Any = x, y: Any = y, out: Any = out) -> None:
+            xp.matmul(x, y, out=out)
+
+        took = clock.turn(product, now, clock.pace(product, now, SECONDS))
+        found = 2 * side**3 / took
+        if found < ENOUGH * best or 8 * took > LONGEST:
+            return max(best, found)
+        best = found
+    return best
+
+
+def _copied(backend: Backend, size: int) -> float:
+    """Bytes read and written in a second, by as many threads as kernels take on the host; a device
+    shares the work of one call out by itself."""
+    xp, now = backend.xp, clock.clock_of(backend)
+    shared = 1 if hasattr(backend, "clock") else threads()
+    halves = max(1, size // 2 // shared)
+    pairs = [(xp.ones(halves, "uint8"), xp.ones(halves, "uint8")) for _ in range(shared)]
+    times = max(1, LARGEST // 8 // size)  # so that starting the threads does not count
+
+    def copies(pair: tuple[Any, Any]) -> None:
+        source, target = pair
+        for _ in range(times):
+            xp.copyto(target, source)
+
+    with _threads(shared) as run:
+        all_of_them = functools.partial(run, copies, pairs)
+        took = clock.turn(all_of_them, now, clock.pace(all_of_them, now, SECONDS))
+    return 2 * halves * shared * times / took
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[Callable[[Callable[[Any], None], Sequence[Any]], object]]:
+    """Yields what calls a function with each of some values, in so many threads."""
+    if count == 1:
+        yield lambda function, values: [function(x) for x in values]
+        return
+    with ThreadPoolExecutor(count) as pool:
+        yield lambda function, values: list(pool.map(function, values))
