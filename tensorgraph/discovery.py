@@ -192,7 +192,7 @@ def _check_offers(offers: list[Offer], plugin: str) -> None:
         if any(o.registry is registry and o.name == name for o in offers[:i]):
             raise ConflictError(f"plugin {plugin!r} registers the {registry.kind} {name!r} twice")
         try:
-            registry.check(name, plugin=plugin)
+            registry.require_free(name, plugin=plugin)
         except ConflictError as error:
             conflicts.append((registry, name, error))
     if conflicts:

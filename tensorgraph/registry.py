@@ -32,10 +32,10 @@ class Registry(Mapping[str, Any]):
         self._missing: dict[str, str] = {}
 
     def put(self, name: str, thing: Any, *, plugin: str) -> None:
-        self.check(name, plugin=plugin)
+        self.require_free(name, plugin=plugin)
         self._things[name], self._plugins[name] = thing, plugin
 
-    def check(self, name: str, *, plugin: str) -> None:
+    def require_free(self, name: str, *, plugin: str) -> None:
         """Raise where ``name`` is no name, or another plugin has registered it."""
         if not isinstance(name, str) or not name or hasattr(Registry, name):
             raise PluginError(
