@@ -1,4 +1,4 @@
-"""Dataset and Source: what image sources hand over, and the training loop takes."""
+"""Dataset, Source and Format: what image sources hand over, and the training loop takes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ class Dataset:
     images   (N, C, H, W), or (N, C, D, H, W); raw values: a NumPy array, or, where they are decoded
              on access, an object with ``shape``, ``len`` and indexing by an integer array
     white    the raw value that stands for 1.0: 255 for 8 bits, 65535 for 16
-    labels   NumPy int64 (N,), indices into ``classes``; None where nobody knows them
+    labels   NumPy int64 (N,), indices into ``classes``; or 0 and 1, uint8 (N, K), for each of the K
+             ``classes``, of which an image may show several; or measured numbers, float64 (N,);
+             None where nobody knows them
+    classes  their names; of measured numbers one, that of the quantity
     splits   "train", "val", "test" → integer indices; sources without an official split make one
     groups   NumPy array (N,) of what must not be torn apart (the patient), or None
+    columns  what else is known of each image, by name, such as "site", "device", "sex" or "age":
+             a NumPy array (N,) of texts, "" where it is not known, or of numbers, NaN likewise
     names    one per image, for messages: a path, or "train[17]"
     notes    sentences that the user should read before training
     """
@@ -31,8 +36,16 @@ class Dataset:
     classes: tuple[str, ...]
     splits: Mapping[str, Any]
     groups: Any = None
+    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Sequence[str] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """What is learnt: "classification", "multilabel" or "regression"."""
+        if self.labels is None or self.labels.dtype.kind == "i":
+            return "classification"
+        return "regression" if self.labels.dtype.kind == "f" else "multilabel"
 
 
 class Source(Protocol):
@@ -45,3 +58,28 @@ class Source(Protocol):
     def load(self, path: Path | None, **options: Any) -> Dataset:
         """``options``: ``seed``; ``val`` and ``test`` (fractions, where no split is official);
         ``resize`` ((height, width) or None) and ``channels`` (1, 3 or None)."""
+
+
+class Header(Protocol):
+    """What a file says of itself before it is decoded; formats add what they need."""
+
+    shape: tuple[int, ...]  # (H, W), or (D, H, W) of a volume
+    channels: int  # 1, or 3 for RGB
+    dtype: str  # of the pixels as they are stored: "uint8", "uint16" or "float32"
+    white: float  # the pixel value that stands for 1.0
+    group: str  # whom it shows, where the file says so, and "" where not: never an open name
+    columns: Mapping[str, str | float]  # as of a ``Dataset``
+    notes: tuple[str, ...]  # sentences that the user should read
+
+
+class Format(Protocol):
+    """Reads image files of one kind. Both raise ``DataError``, without the file's name, for what is
+    not whole, and allocate no more than twice the file's size before they have seen that it is."""
+
+    reads: str  # for messages: "a DICOM file"
+    suffixes: tuple[str, ...]  # in lower case, with the dot: (".dcm",)
+
+    def header(self, path: Path) -> Header: ...
+
+    def pixels(self, path: Path, header: Header) -> Any:
+        """A NumPy array of the header's shape and dtype, (…, 3) for RGB."""

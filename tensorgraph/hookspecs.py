@@ -118,6 +118,11 @@ def register_datasets(register: Register) -> None:
 
 
 @hookspec
+def register_formats(register: Register) -> None:
+    """Offer a format of image files: a ``tensorgraph.data.Format``, or "module:object"."""
+
+
+@hookspec
 def register_augmentations(register: Register) -> None:
     """Offer an augmentation: a factory of ``augment(images, key)``; equal keys, equal changes."""
 
@@ -148,6 +153,11 @@ def register_commands(register: Register) -> None:
     Its annotated parameters become arguments and options (as typer reads them), its docstring the
     help. A ``TensorgraphError`` or OSError is the user's mistake: a message and exit status 2.
     """
+
+
+@hookspec
+def register_sections(register: Register) -> None:
+    """Offer a section of the report: ``section(study)`` returns HTML, or "" to be left out."""
 
 
 @hookspec

@@ -30,4 +30,4 @@ def register_walks(register: Register) -> None:
 @hookimpl
 def register_commands(register: Register) -> None:
     for name in COMMANDS:
-        register(name, f"tensorgraph_train.commands:{name}")
+        register(name, f"tensorgraph_train.commands.{name}:{name}")

@@ -1,28 +1,19 @@
-"""The commands train, evaluate and predict: annotated plain functions, for the command line."""
+"""``tensorgraph train``."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import tensorgraph as tg
-from tensorgraph.config import Choice
 from tensorgraph.errors import ConfigError
 from tensorgraph_train import runfile
+from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
 
 DIGITS = "digits"  # what is trained on when nothing else is said
-
-Folder = Annotated[
-    Path, typer.Argument(metavar="DIR", help="The folder of a run.", show_default=False)
-]
-Backend = Annotated[
-    str | None, typer.Option(help="numpy, cupy, or auto for the fastest that is here.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def train(
@@ -35,7 +26,7 @@ def train(
     ] = None,
     model: Annotated[str | None, typer.Option(help="The name of a model.")] = None,
     epochs: Annotated[int | None, typer.Option(help="How often to see every image.")] = None,
-    backend: Backend = None,
+    backend: common.Backend = None,
     seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
     set_: Annotated[
         list[str] | None,
@@ -79,8 +70,8 @@ def _train(
 ) -> None:
     from tensorgraph_train import display, prepare, scores, storage
 
-    chosen, scope = _scope(settings, backend, origin)
-    with scope:
+    chosen, settings_in_force = common.scope(settings, backend, origin)
+    with settings_in_force:
         run = prepare.run(settings)
         run.folder = out or prepare.new_folder(run.feed.dataset, run.card.model)
         display.before(run, chosen)
@@ -95,7 +86,7 @@ def _train(
             else:
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
             run.fit()
-            name, indices = _split(run.feed.dataset, None)
+            name, indices = common.split(run.feed.dataset, None)
             found, _ = scores.run(run.model, run.infer, run.feed, indices)
             labels = run.feed.dataset.labels[indices]
             evaluation = scores.figures(found, labels, run.card.classes, name)
@@ -144,119 +135,3 @@ def _changed(table: dict[str, Any], given: list[tuple[str, Any, str]], origin: P
         runfile.put(table, key, value)
     origins = {key: source for key, _, source in given}
     return runfile.settings(table, origins, str(origin))
-
-
-def _scope(settings: Settings, backend: str | None, origin: str) -> tuple[Choice, tg.config.Scope]:
-    """The backend and what chose it, and the settings to train under."""
-    chosen = {}
-    for name in tg.config.DEFAULTS:
-        value, call = getattr(settings.train, name), backend if name == "backend" else None
-        file = [Choice(value, f"train.{name} in {origin}")] if value else []
-        chosen[name] = tg.config.choose(name, call, file)
-    tg.config.get_backend(chosen["backend"].value)
-    return chosen["backend"], tg.config.Scope(**chosen)
-
-
-def _split(dataset: tg.Dataset, name: str | None) -> tuple[str, Any]:
-    """The images of a split; unless one is named the test images, or else those for validation."""
-    import numpy as np
-
-    splits = {k: np.asarray(v) for k, v in dataset.splits.items() if len(v)}
-    splits["all"] = np.arange(len(dataset.labels))
-    if name is None:
-        name = next(k for k in ("test", "val", "train") if k in splits)
-    if name not in splits:
-        raise ConfigError(f"--split {name}: {dataset.name} has {', '.join(splits)}")
-    return name, splits[name]
-
-
-def evaluate(
-    folder: Folder,
-    data: Annotated[
-        str | None, typer.Option(metavar="PATH|NAME", help="Other images than the run's own.")
-    ] = None,
-    split: Annotated[
-        str | None, typer.Option(help="train, val, test or all [default: test].")
-    ] = None,
-    backend: Backend = None,
-    as_json: Json = False,
-    skip_missing: Annotated[
-        bool,
-        typer.Option(
-            "--skip-missing", help="Where a plugin is missing, show what is in the model's file."
-        ),
-    ] = False,
-) -> None:
-    """Measure a trained model on test images.
-
-    Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
-    it only prints.
-    """
-    from tensorgraph_train import checkpoint, display, prepare, requirements, scores, steps
-    from tensorgraph_train.feed import Feed
-
-    kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
-    if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
-        if as_json:
-            print(json.dumps(inside, indent=1, ensure_ascii=False))
-        else:
-            display.contents(inside)
-        return
-    stored_at = folder / prepare.RUN_FILE
-    with _scope(Settings(), backend, "")[1]:
-        card, model = checkpoint.load_model(folder, kinds)
-        settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
-        dataset = prepare.dataset_for(card, settings, data)
-        feed = Feed(dataset, card.mean, card.std, card.dtype)
-        name, indices = _split(dataset, split)
-        infer = steps.inference(model, settings.train.compile)
-        found, _ = scores.run(model, infer, feed, indices)
-        evaluation = scores.figures(found, dataset.labels[indices], card.classes, name)
-    if data is None:
-        scores.save(folder, evaluation)
-    if as_json:
-        print(json.dumps(evaluation, indent=1, ensure_ascii=False))
-    else:
-        display.evaluation(evaluation, dataset.name)
-
-
-def predict(
-    folder: Folder,
-    images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Image files.", show_default=False)
-    ],
-    backend: Backend = None,
-    as_json: Json = False,
-) -> None:
-    """Say which class each image is of.
-
-    Images are brought to the size and the channels that the model was trained with.
-    """
-    import numpy as np
-
-    from tensorgraph_train import display, scores, steps
-    from tensorgraph_train.checkpoint import load_model
-    from tensorgraph_train.feed import Feed
-
-    with _scope(Settings(), backend, "")[1], tg.no_grad():
-        card, model = load_model(folder)
-        channels, *size = card.input
-        worth = steps.pays(model, tg.Spec((1, *card.input), card.dtype), len(images), 1)
-        infer, found = steps.inference(model, worth), []
-        for path in images:
-            one = tg.datasets["image"].load(path, resize=tuple(size), channels=channels)
-            x = Feed(one, card.mean, card.std, card.dtype).images(np.arange(1))
-            row = scores.softmax(infer(x).numpy())[0]
-            best = int(row.argmax())
-            found.append(
-                {
-                    "image": str(path),
-                    "class": card.classes[best],
-                    "probability": float(row[best]),
-                    "probabilities": dict(zip(card.classes, map(float, row), strict=True)),
-                }
-            )
-    if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
-        display.predictions(found)

@@ -1,0 +1,1 @@
+"""The commands train, evaluate and predict: annotated plain functions, for the command line."""

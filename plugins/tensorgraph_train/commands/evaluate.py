@@ -1,0 +1,62 @@
+"""``tensorgraph evaluate``."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from tensorgraph_train import runfile
+from tensorgraph_train.commands import common
+from tensorgraph_train.runfile import Settings
+
+
+def evaluate(
+    folder: common.Folder,
+    data: Annotated[
+        str | None, typer.Option(metavar="PATH|NAME", help="Other images than the run's own.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="train, val, test or all [default: test].")
+    ] = None,
+    backend: common.Backend = None,
+    as_json: common.Json = False,
+    skip_missing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-missing", help="Where a plugin is missing, show what is in the model's file."
+        ),
+    ] = False,
+) -> None:
+    """Measure a trained model on test images.
+
+    Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
+    it only prints.
+    """
+    from tensorgraph_train import checkpoint, display, prepare, requirements, scores, steps
+    from tensorgraph_train.feed import Feed
+
+    kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
+    if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
+        if as_json:
+            print(json.dumps(inside, indent=1, ensure_ascii=False))
+        else:
+            display.contents(inside)
+        return
+    stored_at = folder / prepare.RUN_FILE
+    with common.scope(Settings(), backend, "")[1]:
+        card, model = checkpoint.load_model(folder, kinds)
+        settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
+        dataset = prepare.dataset_for(card, settings, data)
+        feed = Feed(dataset, card.mean, card.std, card.dtype)
+        name, indices = common.split(dataset, split)
+        infer = steps.inference(model, settings.train.compile)
+        found, _ = scores.run(model, infer, feed, indices)
+        evaluation = scores.figures(found, dataset.labels[indices], card.classes, name)
+    if data is None:
+        scores.save(folder, evaluation)
+    if as_json:
+        print(json.dumps(evaluation, indent=1, ensure_ascii=False))
+    else:
+        display.evaluation(evaluation, dataset.name)
