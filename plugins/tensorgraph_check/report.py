@@ -34,9 +34,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether something passed and nothing failed. What could not run is not a pass."""
-        found = Counter(row.outcome for row in self.rows)
-        return found[FAILED] == 0 and found[PASSED] > 0
+        """Whether something passed and nothing failed. What could not run is not a pass; where no
+        input is known to try, nothing is shown at all."""
+        found = {row.outcome for row in self.rows}
+        tried = all(row.outcome == PASSED for row in self.rows if row.check == "samples")
+        return PASSED in found and FAILED not in found and tried
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class Report:
         """The report itself if it is ``ok``. Raises ``PluginError`` with all that failed."""
         if self.ok:
             return self
-        wrong = [row for row in self.rows if row.outcome == FAILED] or list(self.rows)
+        wrong = [row for row in self.rows if row.outcome == FAILED]
+        wrong = wrong or [row for row in self.rows if row.outcome == NOT_RUN]
         raise PluginError("\n".join([self.summary(), *map(_paragraph, wrong)]))
 
     def to_json(self) -> str:

@@ -168,13 +168,22 @@ class Subject:
         plural = "losses" if self.kind == "loss" else f"{self.kind}s"
         return f'tg.{plural}["{self.name}"]'
 
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        """Python that runs the thing on a sample, or on the one that it worked on last."""
+    def code(
+        self,
+        sample: Sample | None = None,
+        dtype: str = "float32",
+        *,
+        before: Sequence[str] = (),
+        call: str = "{}",
+    ) -> str:
+        """Python that runs the thing on a sample, or on the one that it worked on last; with lines
+        ``before`` it, and the last expression within ``call``."""
         if sample is None:
             if self._working is None:
                 return ""
             sample, dtype = self._working
-        return "\n".join([*sample.lines(dtype), self.use(sample)])
+        *made, last = self.use(sample).split("\n")
+        return "\n".join([*sample.lines(dtype), *before, *made, call.format(last)])
 
     def use(self, sample: Sample) -> str:
         names = tuple(f"x{i}" for i in range(len(sample.inputs)))

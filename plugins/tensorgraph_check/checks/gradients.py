@@ -102,8 +102,18 @@ def _wrong(
         f"on {sample} {what} with respect to {whose} is {slope.exact:.9g} along a random "
         f"direction, and finite differences give {slope.numeric:.9g} (relative error "
         f"{slope.error:.1e}, allowed {GRADIENT:.0e})",
-        code=subject.code(sample, "float64"),
+        code=_code(subject, sample),
         fix=_diagnosis(function, at, floats, level, ratios),
+    )
+
+
+def _code(subject: Subject, sample: Sample) -> str:
+    xs = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
+    return subject.code(
+        sample,
+        "float64",
+        before=["from tensorgraph.testing import gradcheck"],
+        call=f"gradcheck(lambda {xs}: {{}}, [{xs}])",
     )
 
 
@@ -186,7 +196,7 @@ def _broadcast_gradient(
             raise Failed(
                 f"on {sample} the gradient is {slope.exact:.9g} along a random direction, and "
                 f"finite differences give {slope.numeric:.9g} (relative error {slope.error:.1e})",
-                code=subject.code(sample, "float64"),
+                code=_code(subject, sample),
                 fix="return g in the shape of the result: the engine sums it over what was "
                 "broadcast; or tg.ops.sum_to(g, shape=x.shape)",
             )
