@@ -66,7 +66,7 @@ class Report:
 
     def table(self) -> dict[str, Any]:
         """What ``to_json`` writes, as dictionaries."""
-        rows = [dataclasses.asdict(row) for row in self.rows]
+        rows = [{**dataclasses.asdict(r), "seconds": round(r.seconds, 4)} for r in self.rows]
         return {"kind": self.kind, "name": self.name, "ok": self.ok, "rows": rows}
 
     def __str__(self) -> str:
@@ -80,9 +80,10 @@ class Report:
         from rich.markup import escape
         from rich.table import Table
 
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
         colours = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
+        table.title = escape(f"{self.kind} {self.name!r}")
         for column in ("check", "outcome", "figures, or the reason"):
             table.add_column(column, header_style="dim", overflow="fold")
         for row in self.rows:
@@ -91,7 +92,8 @@ class Report:
         console.print(table)
         for row in self.rows:
             if row.outcome == FAILED and (row.code or row.fix):
-                console.print(f"\n[bold]{row.check}[/]: {escape(row.fix)}".rstrip(": "))
+                fix = f": {escape(row.fix)}" if row.fix else ""
+                console.print(f"\n[bold red]{row.check}[/]{fix}")
                 console.print(row.code, markup=False, soft_wrap=True)
         console.print(f"\n{escape(self.summary())}")
 

@@ -17,6 +17,7 @@ from tensorgraph_check import sample as samples_of
 from tensorgraph_check.check import SEED, CouldNotRun, describe
 from tensorgraph_check.sample import Sample
 
+IMPORTS = ("import numpy as np", "import tensorgraph as tg")
 MOST = 3  # samples that are guessed, of those that a thing accepts
 
 
@@ -86,6 +87,7 @@ class Subject:
         self, name: str, thing: Any, given: Given | None = None, registry: Registry | None = None
     ) -> None:
         self.name, self.thing, self.registry = name, thing, registry
+        self.origin: tuple[str, ...] = ()  # Python that registers it, where it is not installed
         self.given = (given or Given()).filled(thing)
         self.accepted, self.rejected = 0, list[str]()
         self._samples: list[Sample] | None = None
@@ -183,7 +185,11 @@ class Subject:
                 return ""
             sample, dtype = self._working
         *made, last = self.use(sample).split("\n")
-        return "\n".join([*sample.lines(dtype), *before, *made, call.format(last)])
+        return self.script(sample, dtype, *before, *made, call.format(last))
+
+    def script(self, sample: Sample, dtype: str, *lines: str) -> str:
+        """Python that makes the inputs of a sample and goes on with ``lines``."""
+        return "\n".join([*IMPORTS, *self.origin, *sample.lines(dtype), *lines])
 
     def use(self, sample: Sample) -> str:
         names = tuple(f"x{i}" for i in range(len(sample.inputs)))
