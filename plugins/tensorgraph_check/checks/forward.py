@@ -10,7 +10,7 @@ from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import TensorgraphError
 from tensorgraph.spec import is_floating
 from tensorgraph_check.check import CouldNotRun, Failed, check, describe
-from tensorgraph_check.compare import difference, disagreement, tolerance
+from tensorgraph_check.compare import difference, disagreement, dtype_of, tolerance
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject, leaves, working
 
@@ -71,7 +71,7 @@ def dtypes(subject: Subject) -> str:
             with working(dtype):
                 xs = leaves(sample.tensors(dtype))
                 first, *gradients = subject.step(sample, dtype).run(*xs)
-            real = str(first.data.dtype)
+            real = dtype_of(first.data)
             if real != first.dtype:
                 raise Failed(
                     f"on {sample} in {dtype} the array is {real}, and the shape rule says "
@@ -144,7 +144,7 @@ def _same(
 def sizes(subject: Subject) -> str:
     """Axes of size 0 and 1 give results of the right shape, finite for size 1, or a clear error of
     TensorGraph's: an empty batch and a last batch of one are ordinary."""
-    ran, refused = 0, 0
+    ran, refused = 0, list[str]()
     for sample in subject.samples[:2]:
         for small in _resized(subject, sample):
             with working("float32"):
@@ -152,12 +152,12 @@ def sizes(subject: Subject) -> str:
                 try:
                     step = subject.step(small, "float32")
                     out, *gradients = step.run(*xs)
-                except TensorgraphError:
-                    refused += 1
+                except TensorgraphError as error:
+                    refused.append(str(error).splitlines()[0])
                     continue
                 except Exception as error:
                     if not subject.serves(small):
-                        refused += 1
+                        refused.append("the portable kernel does not serve it either")
                         continue
                     raise Failed(
                         f"on {small}: {describe(error)}",
@@ -171,9 +171,12 @@ def sizes(subject: Subject) -> str:
                 "its state": step.state().values(),
             }
             _sound(subject, small, found)
-    if not ran + refused:
-        raise CouldNotRun("its inputs have no axes")
-    return f"{ran} inputs with an axis of 0 or 1{f', {refused} refused clearly' if refused else ''}"
+    if not ran:
+        raise CouldNotRun(
+            f"all are refused: {refused[0]}" if refused else "its inputs have no axes"
+        )
+    told = f", {len(refused)} refused clearly" if refused else ""
+    return f"{ran} inputs with an axis of 0 or 1{told}"
 
 
 def _sound(subject: Subject, small: Sample, found: Mapping[str, Iterable[tg.Tensor]]) -> None:
