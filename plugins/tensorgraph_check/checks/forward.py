@@ -25,6 +25,8 @@ def accepted(subject: Subject) -> str:
     accepts. The figures say which."""
     chosen = subject.samples
     how = "guessed" if chosen[0].guessed else "given"
+    if len(given := {sample.given for sample in chosen}) == 1 and given != {""}:
+        return f"{how}: {'; '.join(sample.shapes for sample in chosen)}; all{given.pop()}"
     return f"{how}: {'; '.join(map(str, chosen))}"
 
 
