@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from tensorgraph_check.subject import Given, Subject
 def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report:
     """What ``tensorgraph.testing.check`` says: every check of the thing's kind."""
     subject = _subject(thing, kind, name, Given(**{k: v for k, v in given.items() if v}))
-    return report(subject)
+    with _in_its_place(subject):
+        return report(subject)
 
 
 def report(subject: Subject) -> Report:
@@ -184,8 +186,6 @@ def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
     kind = kind or _kind(thing)
     if kind not in SUBJECTS:
         raise ConfigError(f"check: there are no checks of {near_miss(kind, SUBJECTS)}")
-    if kind == "backend":
-        return _backend(thing, given)
     registry = registry_of(kind)
     known = next((key for key, value in registry.items() if value is thing), "")
     name = name or known or _name(thing)
@@ -195,22 +195,28 @@ def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
 def _name(thing: Any) -> str:
     if isinstance(thing, tuple):
         return f"{thing[0]}/{thing[1].op}/{thing[1].name}"
-    return getattr(thing, "__name__", "") or type(thing).__name__
+    own = thing.name if _is_backend(thing) and isinstance(thing.name, str) else ""
+    return own or getattr(thing, "__name__", "") or type(thing).__name__
 
 
-def _backend(thing: Any, given: Given) -> Subject:
-    """A backend is used by its name: one that nobody has registered is registered for this."""
-    if thing.name not in tg.plugins.backends:
+def _is_backend(thing: Any) -> bool:
+    return all(hasattr(thing, part) for part in ("name", "asarray", "to_host"))
 
-        class Plugin:
-            @staticmethod
-            @tg.hookimpl
-            def register_backends(register: Any) -> None:
-                register(thing.name, lambda: thing)
 
-        tg.plugins.register(Plugin, f"check of backend {thing.name}")
-    made = tg.plugins.backend(thing.name)
-    return SUBJECTS["backend"](thing.name, made, given, tg.plugins.backends)
+@contextmanager
+def _in_its_place(subject: Subject) -> Iterator[None]:
+    """A backend is used by its name: meanwhile that is the name of this one."""
+    if subject.kind != "backend":
+        yield
+        return
+    made: dict[str, Any] = tg.plugins._backends
+    before = made.get(subject.name)
+    made[subject.name] = subject.thing
+    try:
+        yield
+    finally:
+        del made[subject.name]
+        made.update({} if before is None else {subject.name: before})
 
 
 def _kind(thing: Any) -> str:
@@ -221,7 +227,7 @@ def _kind(thing: Any) -> str:
         return found
     if isinstance(thing, tuple) and len(thing) == 2 and isinstance(thing[1], Kernel):
         return "kernel"
-    if hasattr(thing, "asarray") and hasattr(thing, "to_host"):
+    if _is_backend(thing):
         return "backend"
     for kind in SUBJECTS:
         if any(value is thing for value in registry_of(kind).values()):

@@ -72,6 +72,8 @@ FUNCTION_FAULTS = [
     Fault("shape rule", "activation", "another without data",
           lambda: lambda x: x.T if x.backend.name == "abstract" else x * 1.0,
           "without data it is [5, 3]"),
+    Fault("shape rule", "activation", "reads the array",
+          lambda: lambda x: x * float(x.data.size), "its values left out: AttributeError"),
     Fault("dtype", "op", "float64", lambda: unary(lambda xp, x: x.astype("float64")),
           "in float32 the array is float64"),
     Fault("dtype", "loss", "promotes",
