@@ -163,7 +163,7 @@ def test_another_folder(capsys):
         ("layer", "two words", "such as 'two_words'"),
         ("layer", "2d", "such as 'my_2d'"),
         ("layer", "a__b", "such as 'a_b'"),
-        ("layer", "", "such as 'layer'"),
+        ("layer", "", "such as 'my_layer'"),
         ("layer", "../up", "such as 'up'"),
         ("layer", "lambda", "'lambda' is a keyword of Python; choose another name, such as"),
         (

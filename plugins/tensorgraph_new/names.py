@@ -34,8 +34,8 @@ def objections(kind: Kind, name: str) -> Iterator[str]:
     elif keyword.iskeyword(name):
         yield f"{name!r} is a keyword of Python"
     else:
-        yield from _ambiguous(kind, name)
         yield from _registered(kind, name)
+        yield from _ambiguous(kind, name)
         yield from _installed(name)
 
 
