@@ -39,22 +39,20 @@ class Given:
 
     def filled(self, thing: Any) -> Given:
         """With what the thing itself says about what was not given."""
-        plain = not isinstance(thing, str | tuple)
-        own = {name: getattr(thing, name, None) if plain else None for name in ("samples",)}
-        if not isinstance(own["samples"], list | tuple) and not callable(own["samples"]):
-            own["samples"] = None
-        for name in ("reference", "worked_example"):
-            own[name] = inspect.getattr_static(thing, name, None) if plain else None
-            if isinstance(own[name], staticmethod):
-                own[name] = own[name].__func__
-        changes = {name: x for name, x in own.items() if getattr(self, name) is None}
-        filled = replace(self, **changes)
+        lacks = [x for x in ("samples", "reference", "worked_example") if getattr(self, x) is None]
+        filled = replace(self, **{name: _own(thing, name) for name in lacks})
         if (samples := filled.samples) is not None:
             listed = samples() if callable(samples) else samples
             filled = replace(filled, samples=tuple(map(samples_of.given, listed)))
         if (example := filled.worked_example) is not None:
             _whole(example)
         return filled
+
+
+def _own(thing: Any, name: str) -> Any:
+    """An attribute as its author wrote it: a function is not bound to the thing."""
+    found = inspect.getattr_static(thing, name, None)
+    return found.__func__ if isinstance(found, staticmethod) else found
 
 
 def _whole(example: Mapping[str, Any]) -> None:

@@ -19,11 +19,14 @@ BITS = 0.0
 
 
 @check("state", "layer optimizer", needs="determinism, dtype")
-def state(subject: Subject) -> str:
+def state(subject: LayerSubject | OptimizerSubject) -> str:
     """``state()`` given to a new one by ``load_state`` makes it go on to the bit as the old one
     does: as arrays of numbers, which is what a file holds."""
-    of = _layer_state if isinstance(subject, LayerSubject) else _optimizer_state
-    return "; ".join([of(subject, sample) for sample in subject.samples])  # type: ignore[operator]
+    if isinstance(subject, OptimizerSubject):
+        told = [_optimizer_state(subject, sample) for sample in subject.samples]
+    else:
+        told = [_layer_state(subject, sample) for sample in subject.samples]
+    return "; ".join(told)
 
 
 def _layer_state(subject: LayerSubject, sample: Sample) -> str:
