@@ -34,7 +34,7 @@ def test_the_seed_decides(dataset):
 
 
 def test_splits_that_leave_nothing():
-    with pytest.raises(tg.errors.ConfigError, match="leave no image to train on"):
+    with pytest.raises(tg.errors.ConfigError, match="leave nothing to train on"):
         tg.datasets.plugin_name.load(None, val=0.5, test=0.5)
 
 
