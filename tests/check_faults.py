@@ -73,21 +73,39 @@ def in_place(x):
     return x.copy()
 
 
-class ForgetsBuffers(tg.Layer):
-    """Centres by a running mean that it keeps in a plain tensor."""
+class Statistics:
+    """No layer: nobody looks for buffers in it."""
 
     def __init__(self):
-        self.mean = tg.tensor(0.0)
+        self.mean = tg.Buffer(tg.initializers.zeros())
+
+
+class ForgetsBuffers(tg.Layer):
+    """Centres by a running mean that it keeps where ``state()`` does not look."""
+
+    def __init__(self):
+        self.statistics = Statistics()
 
     def build(self, x):
-        self.mean = tg.tensor(0.0, dtype=x.dtype)
+        self.statistics.mean.initialize((), x.dtype)
 
     def forward(self, x):
+        running = self.statistics.mean
         if not self.training:
-            return x - self.mean
+            return x - running
         mean = tg.ops.mean(x)
-        self.mean.assign((self.mean * 0.9 + mean * 0.1).detach())
+        running.assign((running * 0.9 + mean * 0.1).detach())
         return x - mean
+
+
+class ForgetsItsDraw(tg.Layer):
+    """A random projection that is drawn once, and kept in a plain tensor."""
+
+    def build(self, x):
+        self.weight = tg.ops.normal((x.shape[-1], 3), dtype=x.dtype)
+
+    def forward(self, x):
+        return x @ self.weight
 
 
 class CentresInEval(tg.Layer):
@@ -236,6 +254,8 @@ FAULTS = [
     Fault("gradients", "loss", "of the target",
           lambda: lambda x, y: tg.ops.mean(tg.ops.square(x.detach() - y)),
           "with respect to input 0"),
+    Fault("gradients", "activation", "detached",
+          lambda: lambda x: tg.ops.tanh(x.detach()) * 1.0, "the gradient is 0"),
     Fault("gradients", "regularizer", "half",
           lambda: lambda: lambda p: sum(tg.ops.sum(w * w.detach()) for w in p.values()) * 1.0,
           "is 0.5 times"),
@@ -266,6 +286,8 @@ FAULTS = [
     Fault("train and eval modes", "layer", "writes", lambda: WritesInEval,
           "in eval mode it writes mean"),
     Fault("state", "layer", "forgets its buffer", lambda: ForgetsBuffers,
+          "with the state of the old (empty)"),
+    Fault("state", "layer", "forgets what it drew", lambda: ForgetsItsDraw,
           "with the state of the old (empty)"),
     Fault("state", "optimizer", "forgets the time", lambda: StartsAgain,
           "4 steps after its state was loaded"),

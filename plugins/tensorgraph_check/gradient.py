@@ -77,20 +77,22 @@ def slopes(
     step: float = 1e-6,
     seed: int = 0,
     moving: Sequence[int] = (),
+    constant: bool = False,
 ) -> Iterator[Slope]:
     """The slopes of a function at a point, from the gradient up to its derivative of ``order``.
 
-    ``moving`` chooses the inputs that the direction moves: all of them unless it does.
+    ``moving`` chooses the inputs that the direction moves: all of them unless it does. A function
+    that nothing differentiable leads to raises ``GradientError``, or is ``constant``.
     """
     floats = [i for i, x in enumerate(at) if is_floating(x.dtype)]
     moving = [i for i in floats if i in moving] if moving else floats
-    level = Level(function, at, order, step, seed, moving)
+    level = Level(function, at, order, step, seed, moving, constant)
     while True:
         yield level.slope()
         if level.order == 1:
             return
         level = dataclasses.replace(
-            level, function=level.directional, order=level.order - 1, nested=True
+            level, function=level.directional, order=level.order - 1, constant=True
         )
 
 
@@ -107,7 +109,7 @@ class Level:
     step: float
     seed: int
     moving: Sequence[int]
-    nested: bool = False
+    constant: bool  # whether what has no graph has the gradient 0: as gradients of linear maps do
 
     def __post_init__(self) -> None:
         first = self.seed + 100 * self.order
@@ -136,7 +138,7 @@ class Level:
             if not xs[i].requires_grad:
                 xs[i].requires_grad = True
         out = self.scalar(xs)
-        if self.nested and out.node is None:  # a constant gradient: that its own is 0 is checked
+        if self.constant and out.node is None:  # that it is right is checked all the same
             return [xs[i] * 0.0 for i in self.moving]
         return grad(out, [xs[i] for i in self.moving], create_graph=self.order > 1)
 

@@ -96,7 +96,7 @@ class Subject:
     ) -> None:
         self.name, self.thing, self.registry = name, thing, registry
         self.given = (given or Given()).filled(thing)
-        self.rejected: list[str] = []
+        self.accepted, self.rejected = 0, list[str]()
         self._samples: list[Sample] | None = None
         self._working: tuple[Sample, str] | None = None
 
@@ -106,10 +106,10 @@ class Subject:
         if self._samples is None:
             self._samples = list(self._find())
             if not self._samples:
-                tried = "; ".join(dict.fromkeys(self.rejected[-3:]))
                 raise CouldNotRun(
-                    f"no input that was tried is accepted ({tried or 'none was found'}); give "
-                    "samples=[…]"
+                    f"no input that was tried is accepted ({self.rejected[0]}); give samples=[…]"
+                    if self.rejected
+                    else "nothing is known that it may be tried with; give samples=[…]"
                 )
         return self._samples
 
@@ -117,12 +117,11 @@ class Subject:
         if self.given.samples is not None:
             yield from map(self.named, self.given.samples)
             return
-        found = 0
         for candidate in self.candidates():
             if self.accepts(candidate):
+                self.accepted += 1
                 yield candidate
-                found += 1
-            if found == MOST:
+            if self.accepted == MOST:
                 return
 
     def candidates(self) -> Iterable[Sample]:
@@ -172,7 +171,7 @@ class Subject:
     def expression(self) -> str:
         """How Python gets hold of the thing."""
         if self.registry is None:
-            return self.name
+            return self.name if self.name.isidentifier() else "f"
         if self.kind == "op":
             return f"tg.ops.{self.name}"
         plural = "losses" if self.kind == "loss" else f"{self.kind}s"
@@ -187,9 +186,8 @@ class Subject:
         return "\n".join([*sample.lines(dtype), self.use(sample)])
 
     def use(self, sample: Sample) -> str:
-        names = [f"x{i}" for i in range(len(sample.inputs))]
-        options = [f"{k}={samples_of.text(v)}" for k, v in sample.options.items()]
-        return f"{self.expression()}({', '.join([*names, *options])})"
+        names = tuple(f"x{i}" for i in range(len(sample.inputs)))
+        return sample.call(self.expression(), names)
 
 
 def outputs(

@@ -65,21 +65,21 @@ def against_portable(subject: KernelSubject) -> str:
 
 def _all_samples(subject: KernelSubject) -> list[Sample]:
     """Those of its author; or all that are known, not only the first that it accepts."""
-    chosen = subject.samples
-    return chosen if not chosen[0].guessed else _usable(subject)
+    chosen = {str(sample): sample for sample in subject.samples}
+    if subject.samples[0].guessed:
+        found = (x for x in subject.candidates() if _fits(subject, x) and subject.serves(x))
+        chosen = {**{str(sample): sample for sample in found}, **chosen}
+    return list(chosen.values())
 
 
-def _usable(subject: KernelSubject) -> list[Sample]:
-    found = []
-    for sample in subject.candidates():
-        try:
-            with working("float32"):
-                specs, params = subject.call(sample.tensors("float32"), sample.options)
-                subject.op.shape_rule(*specs, **params)
-        except Exception:  # a guess that does not fit the op
-            continue
-        found.append(sample)
-    return found
+def _fits(subject: KernelSubject, sample: Sample) -> bool:
+    try:
+        with working("float32"):
+            specs, params = subject.call(sample.tensors("float32"), sample.options)
+            subject.op.shape_rule(*specs, **params)
+    except Exception:  # a guess that does not fit the op
+        return False
+    return True
 
 
 def _compare(

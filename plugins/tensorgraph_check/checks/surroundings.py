@@ -17,7 +17,8 @@ RUNS = 3
 DTYPE = "float32"
 
 
-@check("compiled", "layer activation loss regularizer optimizer op", needs="host reads, dtype")
+@check("compiled", "layer activation loss regularizer optimizer op",
+       needs="determinism, host reads, dtype")  # fmt: skip
 def compiled(subject: Subject) -> str:
     """In a compiled step, recorded once and replayed, it gives what it gives step by step:
     results, gradients and state."""
