@@ -1,6 +1,7 @@
 """``tensorgraph new`` as a newcomer uses it: every kind installed by pip in a fresh environment,
-then the commands that it prints."""
+then the commands that it prints, the benchmarks, and what is published."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,44 +12,70 @@ from tensorgraph_new import template
 from tensorgraph_new.kinds import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
+MAY_NOT_RUN = {"other backends", "broadcasting", "behaviour"}  # NumPy alone; a loss of one shape
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory):
-    """Runs commands in an empty folder, in an environment that has TensorGraph alone."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    (folder / "work").mkdir()
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
-    environment["PATH"] = os.pathsep.join([str(folder / "venv" / "bin"), os.environ["PATH"]])
+class Newcomer:
+    """An empty folder, and an environment that has TensorGraph alone."""
 
-    def run(commands):
+    def __init__(self, folder):
+        self.folder = folder
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        (folder / "work").mkdir()
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "VIRTUAL"))}
+        path = os.pathsep.join([str(folder / "venv" / "bin"), os.environ["PATH"]])
+        self.environment = {**kept, "PATH": path, "PYTHONWARNINGS": "error"}
+        self(f"pip install -q {os.environ.get('TENSORGRAPH_WHEEL') or ROOT}")
+
+    def __call__(self, commands):
+        """What the commands print. Those of Python's own tools may warn, others may not."""
+        quiet = 'pip() { PYTHONWARNINGS= command pip "$@"; }\n'
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
-            cwd=folder / "work",
-            env=environment,
+            ["bash", "-euo", "pipefail", "-c", quiet + commands],
+            cwd=self.folder / "work",
+            env=self.environment,
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, f"{commands}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    run(f"pip install -q {os.environ.get('TENSORGRAPH_WHEEL') or ROOT}")
-    return run
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    return Newcomer(tmp_path_factory.mktemp("newcomer"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_commands_that_it_prints(kind, shell):
     name = f"fresh_{kind}"
     printed = shell(f"tensorgraph new {kind} {name}")
-    steps = printed.partition("Next:\n")[2].split("\n")
-    assert len(steps) == 4, "three, and the end of the last line"
-    out = shell("\n".join(steps))
-    assert " passed" in out
+    *steps, end = printed.partition("Next:\n")[2].split("\n")
+    assert (len(steps), end) == (3, "")
+    out = shell("\n".join([*steps, "pytest benchmarks --benchmark-disable"]))
+    assert out.count(" passed") >= 3, "the checks, the tests, the benchmarks"
     assert "failed" not in out
+    report = json.loads(shell(f"tensorgraph check {name} --json"))["reports"][0]
+    left = {row["check"] for row in report["rows"] if row["outcome"] == "could not run"}
+    assert left <= MAY_NOT_RUN
     assert template.fill(KINDS[kind].key, name) in shell("tensorgraph plugins")
+
+
+def test_what_is_published(shell, tmp_path):
+    """A wheel, and one made from the source distribution, serve in another environment."""
+    shell("pip install -q build hatchling && tensorgraph new layer published")
+    shell("cd published && python -m build --no-isolation")
+    other = Newcomer(tmp_path)
+    for made in (
+        "tensorgraph_published-0.1.0-py3-none-any.whl",
+        "tensorgraph_published-0.1.0.tar.gz",
+    ):
+        other(
+            f"pip install -q --force-reinstall --no-deps {shell.folder}/work/published/dist/{made}"
+        )
+        assert "layer 'published': " in other("tensorgraph check published --kind layer")
 
 
 def test_their_types(shell, tmp_path):
