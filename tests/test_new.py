@@ -165,6 +165,7 @@ def test_another_folder(capsys):
         ("layer", "", "such as 'my_layer'"),
         ("layer", "../up", "such as 'up'"),
         ("layer", "lambda", "'lambda' is a keyword of Python; choose another name, such as"),
+        ("layer", "none", "'None' is a keyword of Python; choose another name, such as 'my_none'"),
         (
             "layer",
             "linear",

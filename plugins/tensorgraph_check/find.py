@@ -107,7 +107,9 @@ def at_path(path: Path) -> list[Subject]:
         loaded = (i for i in tg.plugins.infos.values() if i.module == module and i.error is None)
         info = None if path.is_file() else next(loaded, None)
         brought = info.registered if info else tg.plugins.register(plugin, name)
-        subjects += _subjects(name, brought)
+        for subject in _subjects(name, brought):
+            subject.origin = () if info else _registering(plugin, name)
+            subjects.append(subject)
     if not subjects:
         raise ConfigError(
             f"check {path}: it registers nothing; offer what it has with a hook, such as "
@@ -154,6 +156,15 @@ def _import(path: Path, module: str) -> Any:
             f"install this one, pip install -e {path}, or uninstall that"
         )
     return made
+
+
+def _registering(plugin: Any, name: str) -> tuple[str, ...]:
+    """Python that registers a plugin that is not installed."""
+    depth = plugin.__name__.count(".") + hasattr(plugin, "__path__")
+    return (
+        f"import sys; sys.path.insert(0, {str(Path(plugin.__file__).parents[depth])!r})",
+        f"import {plugin.__name__} as plugin; tg.plugins.register(plugin, {name!r})",
+    )
 
 
 def _from_file(path: Path, module: str) -> Any:

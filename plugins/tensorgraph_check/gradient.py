@@ -16,9 +16,8 @@ Function = Callable[..., Tensor]
 
 
 class Slope(NamedTuple):
-    """The derivative along a random direction: by the gradient rules, and by differences.
-
-    ``order`` counts down to 1, which is the last."""
+    """The derivative of some order along a random direction: by the gradient rules, and by
+    differences of that of the order before."""
 
     order: int
     exact: float
@@ -88,7 +87,7 @@ def slopes(
     moving = [i for i in floats if i in moving] if moving else floats
     level = Level(function, at, order, step, seed, moving, constant)
     while True:
-        yield level.slope()
+        yield Slope(order - level.order + 1, *level.slope())
         if level.order == 1:
             return
         level = dataclasses.replace(
@@ -115,12 +114,12 @@ class Level:
         first = self.seed + 100 * self.order
         self.directions = {i: random_like(self.at[i], first + i) for i in self.moving}
 
-    def slope(self) -> Slope:
+    def slope(self) -> tuple[float, float]:
         plus, minus = self.scalar(self.moved(self.step)), self.scalar(self.moved(-self.step))
         numeric = (plus.item() - minus.item()) / (2 * self.step)
         found = zip(self.moving, self.gradients(self.at))
         exact = math.fsum((g * self.directions[i]).sum().item() for i, g in found)
-        return Slope(self.order, exact, numeric)
+        return exact, numeric
 
     def moved(self, by: float) -> list[Tensor]:
         return [

@@ -8,8 +8,8 @@ from typing import Any
 
 import tensorgraph as tg
 
-LITERAL = 60  # elements that are written out of arrays for which there is an expression
-MANY = 1000  # and of those for which there is none
+FEW, MANY = 8, 1000  # elements that are written out, where there is an expression and where not
+BEGINNING = 60  # of those that are more
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Sample:
         """Python that makes the inputs: ``x0``, ``x1``, …."""
         kinds = {type(x) for x in self.options.values()}
         named = [k for k in kinds if issubclass(k, tuple) and k is not tuple]
-        made = ["import numpy as np", "import tensorgraph as tg"]
-        made += [f"from {k.__module__} import {k.__name__}" for k in named]
+        made = [f"from {k.__module__} import {k.__name__}" for k in named]
         sources = self.sources or ("",) * len(self.inputs)
         for i, (x, source) in enumerate(zip(self.inputs, sources)):
             kind = dtype if x.dtype.kind == "f" else x.dtype.name
@@ -68,10 +67,10 @@ class Sample:
 
 def array(x: Any, source: str = "") -> str:
     """An expression for an array."""
-    if source and x.size > LITERAL:
+    if source and x.size > FEW:
         return source
     if x.size > MANY:
-        return f"np.resize({x.ravel()[:LITERAL].tolist()}, {x.shape})  # it begins so"
+        return f"np.resize({x.ravel()[:BEGINNING].tolist()}, {x.shape})"
     return f"np.array({x.tolist()})" if x.size else f"np.empty({x.shape})"
 
 

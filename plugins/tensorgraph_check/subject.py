@@ -18,6 +18,7 @@ from tensorgraph_check import sample as samples_of
 from tensorgraph_check.check import SEED, CouldNotRun, describe
 from tensorgraph_check.sample import Sample
 
+IMPORTS = ("import numpy as np", "import tensorgraph as tg")
 MOST = 3  # samples that are guessed, of those that a thing accepts
 
 
@@ -95,6 +96,7 @@ class Subject:
         self, name: str, thing: Any, given: Given | None = None, registry: Registry | None = None
     ) -> None:
         self.name, self.thing, self.registry = name, thing, registry
+        self.origin: tuple[str, ...] = ()  # Python that registers it, where it is not installed
         self.given = (given or Given()).filled(thing)
         self.accepted, self.rejected = 0, list[str]()
         self._samples: list[Sample] | None = None
@@ -177,13 +179,26 @@ class Subject:
         plural = "losses" if self.kind == "loss" else f"{self.kind}s"
         return f'tg.{plural}["{self.name}"]'
 
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        """Python that runs the thing on a sample, or on the one that it worked on last."""
+    def code(
+        self,
+        sample: Sample | None = None,
+        dtype: str = "float32",
+        *,
+        before: Sequence[str] = (),
+        call: str = "{}",
+    ) -> str:
+        """Python that runs the thing on a sample, or on the one that it worked on last; with lines
+        ``before`` it, and the last expression within ``call``."""
         if sample is None:
             if self._working is None:
                 return ""
             sample, dtype = self._working
-        return "\n".join([*sample.lines(dtype), self.use(sample)])
+        *made, last = self.use(sample).split("\n")
+        return self.script(sample, dtype, *before, *made, call.format(last))
+
+    def script(self, sample: Sample, dtype: str, *lines: str) -> str:
+        """Python that makes the inputs of a sample and goes on with ``lines``."""
+        return "\n".join([*IMPORTS, *self.origin, *sample.lines(dtype), *lines])
 
     def use(self, sample: Sample) -> str:
         names = tuple(f"x{i}" for i in range(len(sample.inputs)))

@@ -85,12 +85,12 @@ def _fits(subject: KernelSubject, sample: Sample) -> bool:
 def _compare(
     subject: KernelSubject, sample: Sample, dtype: str, got: Any, want: Any, allowed: float
 ) -> None:
-    code = subject.code(sample, dtype)
+    at = worst_index(got, want) if got.shape == want.shape else ()
+    code = _both(subject, sample, dtype, at)
     if got.shape != want.shape:
         raise Failed(f"on {sample} it gives {got.shape}, the portable {want.shape}", code=code)
     found = difference(got, want)
     if found > allowed:
-        at = worst_index(got, want)
         ends = [i in (0, n - 1) for i, n in zip(at, got.shape) if n > 1]
         raise Failed(
             f"on {sample} in {dtype} it gives {got[at]:.9g} and the portable kernel "
@@ -100,6 +100,21 @@ def _compare(
             if any(ends)
             else "",
         )
+
+
+def _both(subject: KernelSubject, sample: Sample, dtype: str, at: tuple[int, ...]) -> str:
+    """Python that shows an element as this kernel and as the portable one have it."""
+    if subject.registry is None:
+        return subject.code(sample, dtype)
+    names = tuple(f"x{i}" for i in range(len(sample.inputs)))
+    element = f"[{', '.join(map(str, at))}]" if at else ""
+    return subject.script(
+        sample,
+        dtype,
+        f'for kernel in ("{subject.kernel.name}", "portable"):',
+        f'    with tg.use(backend="{subject.backend}", kernels={{"{subject.op.name}": kernel}}):',
+        f"        print({sample.call(f'tg.ops.{subject.op.name}', names)}.numpy(){element})",
+    )
 
 
 @check("inputs untouched", "kernel")

@@ -26,7 +26,7 @@ def state(subject: LayerSubject | OptimizerSubject) -> str:
         told = [_optimizer_state(subject, sample) for sample in subject.samples]
     else:
         told = [_layer_state(subject, sample) for sample in subject.samples]
-    return "; ".join(told)
+    return "; ".join(dict.fromkeys(told))
 
 
 def _layer_state(subject: LayerSubject, sample: Sample) -> str:
@@ -51,7 +51,7 @@ def _layer_state(subject: LayerSubject, sample: Sample) -> str:
                     fix="hold what is trained in tg.Parameter and other tensors that are kept in "
                     "tg.Buffer: state() has those",
                 )
-    return f"{len(kept)} tensors"
+    return f"of {', '.join(kept)}" if kept else "it has none"
 
 
 def _seeded_eval(layer: Layer, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ def _optimizer_state(subject: OptimizerSubject, sample: Sample) -> str:
             fix="name in slots every tensor that it keeps for a parameter; take what changes with "
             "the steps from scalars(step)",
         )
-    return f"{len(kept)} entries, {STEPS} steps on"
+    return f"of {', '.join(kept)}; {STEPS} steps on"
 
 
 @check("run file", "layer activation loss regularizer optimizer", needs="determinism, dtype")

@@ -121,7 +121,7 @@ def modes(subject: LayerSubject) -> str:
                     fix="use the running statistics in eval mode, not those of the batch",
                 )
         told.append(f"{'random, ' if random else ''}{'differs' if differs else 'same'}")
-    return f"train against eval: {'; '.join(told)}"
+    return f"train against eval: {'; '.join(dict.fromkeys(told))}"
 
 
 MODE = "where self.training is false, draw nothing and assign nothing"

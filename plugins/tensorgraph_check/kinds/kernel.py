@@ -77,6 +77,9 @@ class KernelSubject(Subject):
     def use(self, sample: Sample) -> str:
         names = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
         options = "".join(f", {k}={text(v)}" for k, v in sample.options.items())
+        if self.registry is None:
+            arrays = ", ".join(f"x{i}.data" for i in range(len(sample.inputs)))
+            return f"kernel({arrays}{options})"
         return (
             f'with tg.use(backend="{self.backend}", kernels={{"{self.op.name}": '
             f'"{self.kernel.name}"}}):\n    tg.ops.{self.op.name}({names}{options})'
@@ -87,9 +90,6 @@ class BackendSubject(Subject):
     """A backend, made: its samples are those of the ops."""
 
     kind = "backend"
-
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        return ""
 
 
 def find_op(name: str) -> Op[...]:
