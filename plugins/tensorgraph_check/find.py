@@ -18,6 +18,7 @@ from tensorgraph.registry import Registry, near_miss
 from tensorgraph_check.check import run
 from tensorgraph_check.checks import CHECKS
 from tensorgraph_check.kinds import SUBJECTS
+from tensorgraph_check.kinds.plugin import PluginSubject
 from tensorgraph_check.op_samples import SKIP
 from tensorgraph_check.report import Report
 from tensorgraph_check.subject import Given, Subject
@@ -31,6 +32,8 @@ def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report
 
 
 def report(subject: Subject) -> Report:
+    if isinstance(subject, PluginSubject):
+        return subject.report()
     own = getattr(subject.thing, "skip", None)
     known = SKIP.get(subject.name, {}) if subject.kind == "op" else {}
     skip = {**known, **(own if isinstance(own, dict) else {}), **subject.given.skip}
@@ -60,16 +63,22 @@ def named(what: str, kind: str = "") -> list[Subject]:
         raise PluginError(f"plugin {what!r} was not loaded: {info.error}")
     keys = [(k, what) for k in SUBJECTS if what in registry_of(k)]
     keys += [("kernel", what)] if own_kernel(what) else []
-    brought = [(k, name) for k, name in (info.registered if info else ()) if k in SUBJECTS]
-    chosen = [key for key in dict.fromkeys([*keys, *brought]) if kind in ("", key[0])]
-    return [_registered(*key) for key in chosen]
+    brought = info.registered if info else ()
+    return _subjects(what, [key for key in (*keys, *brought) if kind in ("", key[0])])
+
+
+def _subjects(plugin: str, brought: Iterable[tuple[str, str]]) -> list[Subject]:
+    """What is registered as (kind, name); things of kinds without checks are one subject."""
+    brought = [*dict.fromkeys(brought)]
+    rest = [key for key in brought if key[0] not in SUBJECTS]
+    subjects: list[Subject] = [_registered(*key) for key in brought if key[0] in SUBJECTS]
+    return [*subjects, PluginSubject(plugin, rest)] if rest else subjects
 
 
 def unknown(what: str, kind: str) -> UnknownNameError:
-    names = [name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)]
-    return UnknownNameError(
-        f"check: nothing to check is named {near_miss(what, [*names, *tg.plugins.infos])}"
-    )
+    names = {name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)}
+    known = {*names, *tg.plugins.infos} - {what}
+    return UnknownNameError(f"check: nothing to check is named {near_miss(what, known)}")
 
 
 def _registered(kind: str, name: str, given: Given | None = None) -> Subject:
@@ -94,19 +103,19 @@ def at_path(path: Path) -> list[Subject]:
     """All that the plugin in a file or folder registers. Its code is run, and it is registered in
     this process unless it is installed."""
     path = path.parent if path.name == "__init__.py" else path
-    subjects = []
+    subjects: list[Subject] = []
     for name, module in _modules(path.resolve()):
         plugin = _import(path.resolve(), module)
         loaded = (i for i in tg.plugins.infos.values() if i.module == module and i.error is None)
         info = None if path.is_file() else next(loaded, None)
         brought = info.registered if info else tg.plugins.register(plugin, name)
-        for subject in (_registered(kind, key) for kind, key in brought if kind in SUBJECTS):
+        for subject in _subjects(name, brought):
             subject.origin = () if info else _registering(plugin, name)
             subjects.append(subject)
     if not subjects:
         raise ConfigError(
-            f"check {path}: it registers nothing that can be checked ({', '.join(SUBJECTS)}); "
-            "offer what it has with a hook, such as @tg.hookimpl def register_layers(register)"
+            f"check {path}: it registers nothing; offer what it has with a hook, such as "
+            "@tg.hookimpl def register_layers(register)"
         )
     return subjects
 
@@ -173,7 +182,7 @@ def _from_file(path: Path, module: str) -> Any:
 def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
     """What ``thing`` is: a registered name, or an object whose kind is plain or said."""
     if isinstance(thing, str):
-        found = named(thing, kind)
+        found = [one for one in named(thing, kind) if one.kind in SUBJECTS]
         if not found:
             raise unknown(thing, kind)
         if len(found) > 1:
