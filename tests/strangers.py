@@ -22,7 +22,7 @@ def install(folder, name, source, *, value=None, distribution=None, version="1.0
         module = f"stranger_{name}"
         (folder / f"{module}.py").write_text(source, "utf-8")
     distribution = distribution or module
-    info = folder / f"{distribution}-{version}.dist-info"
+    info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"  # told apart by that
     info.mkdir()
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", "utf-8"

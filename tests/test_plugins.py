@@ -203,6 +203,14 @@ def test_two_plugins_of_one_name(site):
     assert plugins.layers.good_layer is len
 
 
+def test_a_distribution_that_has_lost_its_metadata(site):
+    install(site, "good", GOOD)
+    (site / "stranger_good-1.0.dist-info" / "METADATA").unlink()
+    plugins, messages = load()
+    assert messages == []
+    assert plugins.infos["good"][:4] == ("good", "stranger_good", "?", "?")
+
+
 def test_one_module_under_two_names(site):
     install(site, "good", GOOD)
     install(site, "again", "", value="stranger_good", distribution="again")
