@@ -195,9 +195,8 @@ def _place(error: BaseException) -> list[str]:
 def _plugins() -> list[tuple[str, str]]:
     rows = []
     for info in tg.plugins.infos.values():
-        lines = [
-            f"{'broken' if info.error else 'loaded'} in {info.seconds * 1000:.1f} ms, {source(info)}"
-        ]
+        state = "loaded" if info.error is None else "broken"
+        lines = [f"{state} in {info.seconds * 1000:.1f} ms, {source(info)}"]
         if info.error is not None:
             lines += [describe(info.error), *(f"at {at}" for at in _place(info.error))]
         rows.append((info.name, "\n".join(lines)))
