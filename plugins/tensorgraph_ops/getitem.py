@@ -138,7 +138,7 @@ def _summed(xp: Any, x: Any, places: Any, size: int) -> Any:
     place, they are summed over 1, 2, 4, … neighbours of one place; the last has the sum."""
     if not x.shape[0]:
         return xp.zeros(size, dtype=x.dtype)
-    order = xp.argsort(places, stable=True)
+    order = xp.argsort(places)
     at, total, step = xp.take(places, order, axis=0), xp.take(x, order, axis=0), 1
     while step < x.shape[0]:
         before = xp.where(at[step:] == at[:-step], total[:-step], xp.zeros_like(total[:-step]))
