@@ -100,7 +100,7 @@ def test_a_file(tmp_path):
         ({"pyproject.toml": "[project]"}, "has no plugin; name it there"),
         ({"pyproject.toml": "["}, "is not TOML"),
         ({"__init__.py": "import not_there"}, "cannot be imported: ModuleNotFoundError"),
-        ({"__init__.py": "x = 1"}, "it registers nothing that can be checked: layer, activation"),
+        ({"__init__.py": "x = 1"}, "it registers nothing that can be checked (layer, activation"),
     ],
 )
 def test_folders_that_hold_no_plugin(files, message, tmp_path, capsys):
@@ -145,9 +145,7 @@ def test_what_an_author_gives():
     report.require()
     assert seen == [1]
     assert report["samples"].detail == "given: float[2, 3]"
-    assert report["train and eval modes"].detail == (
-        "left out by its author: probabilities in eval"
-    )
+    assert report["train and eval modes"].detail == "left out: probabilities in eval"
     with pytest.raises(ConfigError, match="skip: no check of a layer is named 'mode'"):
         testing.check_layer(Logits, skip={"mode": "no"})
     with pytest.raises(ConfigError, match=r"samples: .*'input'.* is not a part of a sample"):

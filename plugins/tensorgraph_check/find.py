@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tensorgraph.registry import Registry, near_miss
 from tensorgraph_check.check import run
 from tensorgraph_check.checks import CHECKS
 from tensorgraph_check.kinds import SUBJECTS
+from tensorgraph_check.op_samples import SKIP
 from tensorgraph_check.report import Report
 from tensorgraph_check.subject import Given, Subject
 
@@ -29,12 +30,13 @@ def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report
 
 def report(subject: Subject) -> Report:
     own = getattr(subject.thing, "skip", None)
-    skip = {**(own if isinstance(own, dict) else {}), **subject.given.skip}
-    known = [one.name for one in CHECKS if subject.kind in one.kinds]
+    known = SKIP.get(subject.name, {}) if subject.kind == "op" else {}
+    skip = {**known, **(own if isinstance(own, dict) else {}), **subject.given.skip}
+    names = [one.name for one in CHECKS if subject.kind in one.kinds]
     for name in skip:
-        if name not in known:
+        if name not in names:
             raise ConfigError(
-                f"skip: no check of a {subject.kind} is named {near_miss(name, known)}"
+                f"skip: no check of a {subject.kind} is named {near_miss(name, names)}"
             )
     return run(subject, CHECKS, skip)
 
@@ -55,6 +57,7 @@ def named(what: str, kind: str = "") -> list[Subject]:
     if info is not None and info.error is not None:
         raise PluginError(f"plugin {what!r} was not loaded: {info.error}")
     keys = [(k, what) for k in SUBJECTS if what in registry_of(k)]
+    keys += [("kernel", what)] if own_kernel(what) else []
     brought = [(k, name) for k, name in (info.registered if info else ()) if k in SUBJECTS]
     chosen = [key for key in dict.fromkeys([*keys, *brought]) if kind in ("", key[0])]
     return [_registered(*key) for key in chosen]
@@ -69,25 +72,40 @@ def unknown(what: str, kind: str) -> UnknownNameError:
 
 def _registered(kind: str, name: str, given: Given | None = None) -> Subject:
     registry = registry_of(kind)
-    thing = tg.plugins.backend(name) if kind == "backend" else registry[name]
+    if kind == "backend":
+        thing: Any = tg.plugins.backend(name)
+    else:
+        thing = (own_kernel(name) if kind == "kernel" else None) or registry[name]
     return SUBJECTS[kind](name, thing, given, registry)
+
+
+def own_kernel(name: str) -> tuple[str, Kernel] | None:
+    """The kernel that a backend itself has under the name "backend/op/name"."""
+    backend, _, rest = name.partition("/")
+    if not rest or backend not in tg.plugins.backends:
+        return None
+    own = tg.plugins.backend(backend).kernels
+    return next(((backend, k) for k in own if f"{k.op}/{k.name}" == rest), None)
 
 
 def at_path(path: Path) -> list[Subject]:
     """All that the plugin in a file or folder registers. Its code is run, and it is registered in
     this process unless it is installed."""
+    path = path.parent if path.name == "__init__.py" else path
     subjects = []
-    for name, module in _modules(path):
-        plugin = _import(path, module)
-        info = tg.plugins.infos.get(name)
-        if info is None or info.module != module or info.error is not None:
-            brought = tg.plugins.register(plugin, name)
-        else:
-            brought = [*info.registered]
-        subjects += [_registered(kind, key) for kind, key in brought if kind in SUBJECTS]
+    for name, module in _modules(path.resolve()):
+        plugin = _import(path.resolve(), module)
+        loaded = (i for i in tg.plugins.infos.values() if i.module == module and i.error is None)
+        info = None if path.is_file() else next(loaded, None)
+        brought = info.registered if info else tg.plugins.register(plugin, name)
+        for subject in (_registered(kind, key) for kind, key in brought if kind in SUBJECTS):
+            subject.origin = () if info else _registering(plugin, name)
+            subjects.append(subject)
     if not subjects:
-        kinds = ", ".join(SUBJECTS)
-        raise ConfigError(f"check {path}: it registers nothing that can be checked: {kinds}")
+        raise ConfigError(
+            f"check {path}: it registers nothing that can be checked ({', '.join(SUBJECTS)}); "
+            "offer what it has with a hook, such as @tg.hookimpl def register_layers(register)"
+        )
     return subjects
 
 
@@ -114,24 +132,40 @@ def _modules(path: Path) -> Iterable[tuple[str, str]]:
 
 def _import(path: Path, module: str) -> Any:
     """Import a module that lies at a path, in it, or in its folder src."""
-    if path.is_file():
-        spec = importlib.util.spec_from_file_location(module, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"check {path}: this is no Python file")
-        made = importlib.util.module_from_spec(spec)
-        sys.modules.setdefault(module, made)
-        load: Callable[[], Any] = lambda: spec.loader.exec_module(made) or made  # noqa: E731
-    else:
-        package = (path / "__init__.py").is_file()
-        folders = [path.parent] if package else [path, path / "src"]
-        sys.path[:0] = [str(folder.resolve()) for folder in folders]
-        load = lambda: importlib.import_module(module)  # noqa: E731
+    inside = path.is_file() or (path / "__init__.py").is_file()
+    folders = [path.parent] if inside else [path, path / "src"]
+    sys.path[:0] = map(str, folders)
     try:
-        return load()
+        made = _from_file(path, module) if path.is_file() else importlib.import_module(module)
     except Exception as error:
         raise PluginError(
             f"check {path}: {module} cannot be imported: {type(error).__name__}: {error}"
         ) from error
+    if not Path(made.__file__ or "").resolve().is_relative_to(path):
+        raise PluginError(
+            f"check {path}: {module} was imported from {made.__file__}, which is installed; "
+            f"install this one, pip install -e {path}, or uninstall that"
+        )
+    return made
+
+
+def _registering(plugin: Any, name: str) -> tuple[str, ...]:
+    """Python that registers a plugin that is not installed."""
+    depth = plugin.__name__.count(".") + hasattr(plugin, "__path__")
+    return (
+        f"import sys; sys.path.insert(0, {str(Path(plugin.__file__).parents[depth])!r})",
+        f"import {plugin.__name__} as plugin; tg.plugins.register(plugin, {name!r})",
+    )
+
+
+def _from_file(path: Path, module: str) -> Any:
+    spec = importlib.util.spec_from_file_location(module, path)
+    if spec is None or spec.loader is None:
+        raise ImportError("this is no Python file")
+    made = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(module, made)
+    spec.loader.exec_module(made)
+    return made
 
 
 def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:

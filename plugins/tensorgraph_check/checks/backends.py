@@ -255,7 +255,8 @@ def own_kernels(subject: BackendSubject) -> str:
         raise CouldNotRun("it brings no kernel: every op runs on its portable one")
     compared, left = 0, []
     for kernel in kernels:
-        one = KernelSubject(f"{subject.name}/{kernel.op}/{kernel.name}", (subject.name, kernel))
+        name = f"{subject.name}/{kernel.op}/{kernel.name}"
+        one = KernelSubject(name, (subject.name, kernel), None, tg.plugins.kernels)
         try:
             with one.scope():
                 against_portable.function(one)

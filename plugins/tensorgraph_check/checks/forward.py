@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorgraph as tg
@@ -150,7 +150,8 @@ def sizes(subject: Subject) -> str:
             with working("float32"):
                 xs = leaves(small.tensors("float32"))
                 try:
-                    out, *gradients = subject.step(small, "float32").run(*xs)
+                    step = subject.step(small, "float32")
+                    out, *gradients = step.run(*xs)
                 except TensorgraphError:
                     refused += 1
                     continue
@@ -164,24 +165,29 @@ def sizes(subject: Subject) -> str:
                         fix="serve it, or refuse it with a ShapeError in the shape rule",
                     ) from error
             ran += 1
-            _sound(subject, small, out, gradients)
+            found = {
+                "its value": [out],
+                "a gradient": gradients,
+                "its state": step.state().values(),
+            }
+            _sound(subject, small, found)
     if not ran + refused:
         raise CouldNotRun("its inputs have no axes")
     return f"{ran} inputs with an axis of 0 or 1{f', {refused} refused clearly' if refused else ''}"
 
 
-def _sound(subject: Subject, small: Sample, out: tg.Tensor, gradients: list[tg.Tensor]) -> None:
+def _sound(subject: Subject, small: Sample, found: Mapping[str, Iterable[tg.Tensor]]) -> None:
     import numpy as np
 
+    (out,) = found["its value"]
     if tuple(out.data.shape) != out.shape:
         raise Failed(
             f"on {small} the array has shape {list(out.data.shape)}, the rule says {out.spec}",
             code=subject.code(small),
         )
     empty = any(x.size == 0 for x in small.inputs)
-    for x in (out, *gradients):
-        if not empty and not np.isfinite(x.numpy()).all():
-            what = "its value" if x is out else "a gradient"
+    for what, tensors in found.items():
+        if not empty and not all(np.isfinite(x.numpy()).all() for x in tensors):
             raise Failed(
                 f"on {small} {what} is NaN or infinite",
                 code=subject.code(small),
@@ -251,12 +257,12 @@ def _strided(x: tg.Tensor) -> tg.Tensor:
 
 
 def _view_code(subject: Subject, sample: Sample, view: str) -> str:
-    *lines, use = subject.code(sample, "float64").split("\n")
+    views = []
     for i, x in enumerate(sample.inputs):
         if x.ndim:
-            lines.append(
+            views.append(
                 f"x{i} = tg.tensor(x{i}.numpy().T.copy()).T"
                 if view == "_transposed"
                 else f"x{i} = tg.tensor(np.repeat(x{i}.numpy(), 2, -1))[..., ::2]"
             )
-    return "\n".join([*lines, use])
+    return subject.code(sample, "float64", before=views)

@@ -19,11 +19,14 @@ BITS = 0.0
 
 
 @check("state", "layer optimizer", needs="determinism, dtype")
-def state(subject: Subject) -> str:
+def state(subject: LayerSubject | OptimizerSubject) -> str:
     """``state()`` given to a new one by ``load_state`` makes it go on to the bit as the old one
     does: as arrays of numbers, which is what a file holds."""
-    of = _layer_state if isinstance(subject, LayerSubject) else _optimizer_state
-    return "; ".join([of(subject, sample) for sample in subject.samples])  # type: ignore[operator]
+    if isinstance(subject, OptimizerSubject):
+        told = [_optimizer_state(subject, sample) for sample in subject.samples]
+    else:
+        told = [_layer_state(subject, sample) for sample in subject.samples]
+    return "; ".join(dict.fromkeys(told))
 
 
 def _layer_state(subject: LayerSubject, sample: Sample) -> str:
@@ -48,7 +51,7 @@ def _layer_state(subject: LayerSubject, sample: Sample) -> str:
                     fix="hold what is trained in tg.Parameter and other tensors that are kept in "
                     "tg.Buffer: state() has those",
                 )
-    return f"{len(kept)} tensors"
+    return f"of {', '.join(kept)}" if kept else "it has none"
 
 
 def _seeded_eval(layer: Layer, x: Tensor) -> Tensor:
@@ -83,7 +86,7 @@ def _optimizer_state(subject: OptimizerSubject, sample: Sample) -> str:
             fix="name in slots every tensor that it keeps for a parameter; take what changes with "
             "the steps from scalars(step)",
         )
-    return f"{len(kept)} entries, {STEPS} steps on"
+    return f"of {', '.join(kept)}; {STEPS} steps on"
 
 
 @check("run file", "layer activation loss regularizer optimizer", needs="determinism, dtype")

@@ -55,7 +55,7 @@ class HostReads(config.Listener):
         while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
             frame = frame.f_back
         where = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        self.found.append(f"{what} reads {tensor.spec} ({where})")
+        self.found.append(f"{what} reads the value of {tensor.spec} ({where})")
 
 
 @check("host reads", ALL)
@@ -78,7 +78,7 @@ def host_reads(subject: Subject) -> str:
     return "no value is read"
 
 
-@check("train and eval modes", "layer", needs="determinism, dtype")
+@check("train and eval modes", "layer", needs="determinism, dtype, state")
 def modes(subject: LayerSubject) -> str:
     """In eval mode nothing is random, no state is written, and a sample's result does not depend
     on the others; a layer with neither randomness nor state does the same in both modes."""
@@ -121,7 +121,7 @@ def modes(subject: LayerSubject) -> str:
                     fix="use the running statistics in eval mode, not those of the batch",
                 )
         told.append(f"{'random, ' if random else ''}{'differs' if differs else 'same'}")
-    return f"train against eval: {'; '.join(told)}"
+    return f"train against eval: {'; '.join(dict.fromkeys(told))}"
 
 
 MODE = "where self.training is false, draw nothing and assign nothing"

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorgraph import Tensor
 from tensorgraph_check import guess
+from tensorgraph_check.calls import calls
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject
 
@@ -22,7 +23,7 @@ class ActivationSubject(Subject):
         return guess.activation(self.thing)
 
     def forward(self, sample: Sample) -> Function:
-        return lambda *xs: self.thing(*xs, **sample.options)
+        return lambda *xs: self.thing(*sample.arguments, *xs, **sample.options)
 
 
 class LossSubject(ActivationSubject):
@@ -36,7 +37,9 @@ class OpSubject(ActivationSubject):
     kind = "op"
 
     def candidates(self) -> Iterable[Sample]:
-        return guess.op(self.thing)
+        yield from guess.op(self.thing)
+        if not self.accepted:  # only gradient rules know what to call it with
+            yield from calls().get(self.name, ())
 
     def forward(self, sample: Sample) -> Function:
         """Of a function that returns several tensors, the first."""

@@ -11,6 +11,7 @@ from tensorgraph import Kernel, Op, Tensor, config, ops
 from tensorgraph.backend import imported
 from tensorgraph.errors import ShapeError
 from tensorgraph_check import guess
+from tensorgraph_check.calls import calls
 from tensorgraph_check.sample import Sample, text
 from tensorgraph_check.subject import Subject
 
@@ -34,7 +35,9 @@ class KernelSubject(Subject):
         return config.Scope(listener=None, grad=True, backend=backend)
 
     def candidates(self) -> Iterable[Sample]:
-        return guess.kernel(self.op)
+        yield from guess.kernel(self.op)
+        if not self.accepted:
+            yield from calls().get(self.op.name, ())
 
     def call(self, xs: Any, options: Mapping[str, Any]) -> tuple[list[tg.Spec], dict[str, Any]]:
         """The specs and the parameters as kernels see them."""
@@ -74,6 +77,9 @@ class KernelSubject(Subject):
     def use(self, sample: Sample) -> str:
         names = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
         options = "".join(f", {k}={text(v)}" for k, v in sample.options.items())
+        if self.registry is None:
+            arrays = ", ".join(f"x{i}.data" for i in range(len(sample.inputs)))
+            return f"kernel({arrays}{options})"
         return (
             f'with tg.use(backend="{self.backend}", kernels={{"{self.op.name}": '
             f'"{self.kernel.name}"}}):\n    tg.ops.{self.op.name}({names}{options})'
@@ -84,9 +90,6 @@ class BackendSubject(Subject):
     """A backend, made: its samples are those of the ops."""
 
     kind = "backend"
-
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        return ""
 
 
 def find_op(name: str) -> Op[...]:
