@@ -123,7 +123,8 @@ def scatter_add(x: Shaped, *indices: Shaped, key: Key, shape: Ints) -> Spec:
 def _(xp: Any, x: Any, *indices: Any, key: Key, shape: Ints) -> Any:
     out = xp.zeros(shape, dtype=x.dtype)
     if not indices:  # slices never meet an element twice
-        out[_native(key, ())] = x
+        at = _native(tuple(part for part in key if part is not None), ())
+        out[at] = xp.reshape(x, out[at].shape)
         return out
     if not _takes_arrays(xp):
         places = xp.reshape(_places(xp, shape, key, indices), (-1,))
