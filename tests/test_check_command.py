@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from strangers import ACME, install, run_python
+from strangers import ACME, install_acme, run_python
 from tensorgraph_check import find
 from tensorgraph_check.checks import CHECKS
 from training_help import command
@@ -64,18 +64,28 @@ def test_nothing_of_that_name(said):
 
 @pytest.mark.slow
 def test_a_plugin_by_its_name(tmp_path):
-    install(tmp_path, "acme", ACME / "acme_tensorgraph", distribution="acme-tensorgraph")
-    out, status = run("check", "acme", path=[tmp_path])
+    install_acme(tmp_path, "snake")
+    out, status = run("check", "acme_snake", path=[tmp_path])
     assert status == 0, out
     for thing in ("activation 'snake'", "layer 'snake'", "kernel 'numpy/snake/in_place'"):
         assert thing in out
+    assert out.endswith("5 things checked, none is wrong")
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_not_installed(tmp_path):
-    out, status = run("check", ACME)
+@pytest.mark.parametrize(("folder", "thing"), [("snake", "layer 'snake'"), ("lion", "optimizer")])
+def test_a_folder_that_is_not_installed(folder, thing):
+    out, status = run("check", ACME / folder)
     assert status == 0, out
-    assert "layer 'snake'" in out
+    assert thing in out
+
+
+@pytest.mark.slow
+def test_a_backend_that_is_not_installed():
+    pytest.importorskip("array_api_strict")
+    out, status = run("check", ACME / "strict")
+    assert status == 0, out
+    assert "backend 'strict': 7 passed, 1 could not run" in out
 
 
 def test_a_file(tmp_path):
@@ -162,7 +172,7 @@ def test_require_says_all_in_one_error():
     assert text.startswith("activation '<lambda>': ")
     assert "1 failed" in text
     assert "host reads: failed: item() reads the value of float32[]" in text
-    assert "x0 = tg.tensor(np.array([[" in text
+    assert "x0 = tg.tensor(np.random.default_rng(0).standard_normal((3, 5))" in text
     assert json.loads(report.to_json())["ok"] is False
 
 

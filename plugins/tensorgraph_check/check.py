@@ -7,9 +7,11 @@ under check raises is its failure too.
 from __future__ import annotations
 
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 from tensorgraph import config
@@ -17,6 +19,7 @@ from tensorgraph_check.report import FAILED, NOT_RUN, PASSED, Report, Row
 
 Try = Callable[[Any], str]
 SEED = 20
+OTHERS = ("tensorgraph", "tensorgraph_check", "tensorgraph_ops", "numpy")
 
 
 class Failed(Exception):  # noqa: N818  an outcome, which never leaves this package
@@ -94,5 +97,16 @@ def _one(subject: Any, one: Check, wrong: set[str], skip: Mapping[str, str]) -> 
 
 
 def describe(error: BaseException) -> str:
-    """An error of the code under check, with its kind."""
-    return f"{type(error).__name__}: {error}"
+    """An error of the code under check, with its kind and the line of its author's."""
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [where(frame, line) for frame, line in frames if is_authors(frame)]
+    return f"{type(error).__name__}: {error}{f' ({lines[-1]})' if lines else ''}"
+
+
+def is_authors(frame: FrameType) -> bool:
+    """Whether code is neither the engine's, nor an op's, nor NumPy's."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in OTHERS
+
+
+def where(frame: FrameType, line: int) -> str:
+    return f"{frame.f_code.co_filename}, line {line}"

@@ -75,6 +75,7 @@ def op(thing: Any, shapes: Iterable[tuple[int, ...]] = ELEMENTWISE) -> Iterator[
         return
     first = isinstance(thing, tg.Op)
     count = len(thing.inputs) + thing.variadic if first else _positional(thing)
+    count += takes_list(thing)
     for options in values(thing, skip=count):
         for shape in shapes:
             yield sample(*[normal(*shape, seed=i) for i in range(count)], **options)
@@ -115,6 +116,13 @@ def _required(thing: Any, skip: int = 0) -> list[str]:
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     parameters = list(inspect.signature(thing).parameters.values())[skip:]
     return [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
+
+
+def takes_list(thing: Any) -> bool:
+    """Whether what comes first is a sequence of tensors, by its annotation."""
+    first = next(iter(inspect.signature(thing).parameters.values()), None)
+    said = "" if first is None else str(first.annotation)
+    return any(kind in said for kind in ("Sequence[", "Iterable[", "list["))
 
 
 def _positional(thing: Any) -> int:

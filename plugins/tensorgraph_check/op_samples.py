@@ -125,7 +125,7 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
     "permute_dims": [sample(normal(2, 3, 4), axes=(2, 0, 1))],
     "pow": [sample(between(0.5, 2, 3, 5), normal(3, 5))],
     "prod": _reductions(),
-    "reshape": [sample(normal(2, 6), shape=(3, 4))],
+    "reshape": [sample(normal(2, 6), shape=(-1, 4))],
     "roll": [sample(normal(3, 5), shift=2, axis=1)],
     "softmax": [sample(normal(3, 5)), sample(normal(2, 3, 4), axis=1)],
     "split": [sample(normal(6, 4), indices_or_sections=3)],

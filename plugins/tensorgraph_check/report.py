@@ -94,7 +94,8 @@ class Report:
             if row.outcome == FAILED and (row.code or row.fix):
                 fix = f": {escape(row.fix)}" if row.fix else ""
                 console.print(f"\n[bold red]{row.check}[/]{fix}")
-                console.print(row.code, markup=False, soft_wrap=True)
+                if row.code:
+                    console.print(row.code, markup=False, soft_wrap=True)
         console.print(f"\n{escape(self.summary())}")
 
 

@@ -10,7 +10,7 @@ from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import TensorgraphError
 from tensorgraph.spec import is_floating
 from tensorgraph_check.check import CouldNotRun, Failed, check, describe
-from tensorgraph_check.compare import difference, disagreement, tolerance
+from tensorgraph_check.compare import difference, disagreement, dtype_of, tolerance
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject, leaves, working
 
@@ -35,13 +35,20 @@ def shape_rule(subject: Subject) -> str:
     for sample in subject.samples:
         with working("float32"), tg.no_grad():
             real = forward(subject, sample)
-            abstract = _shaped(subject, sample)
+            try:
+                abstract = _shaped(subject, sample)
+            except Exception as error:
+                raise Failed(
+                    f"on {sample}, its values left out: {describe(error)}",
+                    code=_shape_code(subject, sample),
+                    fix="run on tensors that have no values too, as model.summary does: tg.ops do",
+                ) from error
         found = tuple(real.data.shape)
         for rule, spec in (("the shape rule says", real.spec), ("without data it is", abstract)):
             if spec.shape != found:
                 raise Failed(
                     f"on {sample} the array has shape {list(found)}, and {rule} {list(spec.shape)}",
-                    code=subject.code(sample),
+                    code=_shape_code(subject, sample),
                     fix="correct the shape rule, or what forward does where there is no data",
                 )
         shapes.append(str(list(found)))
@@ -54,6 +61,12 @@ def _shaped(subject: Subject, sample: Sample) -> tg.Spec:
     if subject.kind == "kernel":
         return forward(subject, sample).spec
     return subject.forward(sample)(*xs).spec
+
+
+def _shape_code(subject: Subject, sample: Sample) -> str:
+    """Python that shows the shape; of a layer, also what it says without data."""
+    xs = subject.code(sample)
+    return f"{xs}\nlayer.infer_shape(x0.spec)" if subject.kind == "layer" else xs
 
 
 def forward(subject: Subject, sample: Sample, dtype: str = "float32") -> tg.Tensor:
@@ -71,7 +84,7 @@ def dtypes(subject: Subject) -> str:
             with working(dtype):
                 xs = leaves(sample.tensors(dtype))
                 first, *gradients = subject.step(sample, dtype).run(*xs)
-            real = str(first.data.dtype)
+            real = dtype_of(first.data)
             if real != first.dtype:
                 raise Failed(
                     f"on {sample} in {dtype} the array is {real}, and the shape rule says "
@@ -113,7 +126,7 @@ def reference(subject: Subject) -> str:
                 else:
                     got = subject.forward(sample)(*xs).numpy()
                     named: Any = [dict(zip(sample.names, arrays))] if sample.names else arrays
-                    want = function(*named, **sample.options)
+                    want = function(*sample.arguments, *named, **sample.options)
             worst = max(worst, _same(subject, sample, dtype, got, want, allowed))
         figures.append(f"{dtype} {worst:.1e} of {allowed:.0e}")
     return f"largest difference: {', '.join(figures)}"
@@ -144,7 +157,7 @@ def _same(
 def sizes(subject: Subject) -> str:
     """Axes of size 0 and 1 give results of the right shape, finite for size 1, or a clear error of
     TensorGraph's: an empty batch and a last batch of one are ordinary."""
-    ran, refused = 0, 0
+    ran, refused = 0, list[str]()
     for sample in subject.samples[:2]:
         for small in _resized(subject, sample):
             with working("float32"):
@@ -152,12 +165,12 @@ def sizes(subject: Subject) -> str:
                 try:
                     step = subject.step(small, "float32")
                     out, *gradients = step.run(*xs)
-                except TensorgraphError:
-                    refused += 1
+                except TensorgraphError as error:
+                    refused.append(str(error).splitlines()[0])
                     continue
                 except Exception as error:
                     if not subject.serves(small):
-                        refused += 1
+                        refused.append("the portable kernel does not serve it either")
                         continue
                     raise Failed(
                         f"on {small}: {describe(error)}",
@@ -171,9 +184,12 @@ def sizes(subject: Subject) -> str:
                 "its state": step.state().values(),
             }
             _sound(subject, small, found)
-    if not ran + refused:
-        raise CouldNotRun("its inputs have no axes")
-    return f"{ran} inputs with an axis of 0 or 1{f', {refused} refused clearly' if refused else ''}"
+    if not ran:
+        raise CouldNotRun(
+            f"all are refused: {refused[0]}" if refused else "its inputs have no axes"
+        )
+    told = f", {len(refused)} refused clearly" if refused else ""
+    return f"{ran} inputs with an axis of 0 or 1{told}"
 
 
 def _sound(subject: Subject, small: Sample, found: Mapping[str, Iterable[tg.Tensor]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import tensorgraph as tg
@@ -98,13 +99,12 @@ def run_file(subject: Subject) -> str:
     if "run_file" not in tg.walks:
         raise CouldNotRun("the plugin 'train', which reads run files, is not here")
     for sample in subject.samples:
-        if sample.arguments or any(isinstance(x, Layer) for x in sample.options.values()):
-            raise CouldNotRun("it is made of layers, which a run file holds only within a model")
+        options = _named_options(subject, sample)
         with working("float32"):
             want = _made(subject, sample)
         with working("float32"):
             try:
-                made = tg.plugins.walk("run_file", subject.kind, subject.name, sample.options)
+                made = tg.plugins.walk("run_file", subject.kind, subject.name, options)
             except (ConfigError, TypeError) as error:
                 raise Failed(
                     str(error),
@@ -121,7 +121,20 @@ def run_file(subject: Subject) -> str:
                 fix="options come as a run file has them, lists as tuples; and every default is "
                 "written out",
             )
-    return f"the same from {', '.join(sorted({_text(subject, s) for s in subject.samples}))}"
+    texts = sorted({_text(subject, sample) for sample in subject.samples})
+    return f"the same from {', '.join(texts)}"
+
+
+def _named_options(subject: Subject, sample: Sample) -> dict[str, Any]:
+    """What a sample gives, all of it by name, as a run file has it."""
+    if any(isinstance(x, Layer) for x in (*sample.arguments, *sample.options.values())):
+        raise CouldNotRun("it is made of layers, which a run file holds only within a model")
+    parameters = inspect.signature(subject.thing).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names = names[subject.kind == "optimizer" :]
+    if len(sample.arguments) > len(names):
+        raise CouldNotRun("a run file has only options that have a name")
+    return {**dict(zip(names, sample.arguments)), **sample.options}
 
 
 def _made(subject: Subject, sample: Sample, make: Any = None) -> list[Tensor]:
@@ -146,5 +159,6 @@ def _made(subject: Subject, sample: Sample, make: Any = None) -> list[Tensor]:
 
 
 def _text(subject: Subject, sample: Sample) -> str:
-    given = "".join(f", {name} = {value!r}" for name, value in sample.options.items())
+    options = _named_options(subject, sample).items()
+    given = "".join(f", {name} = {value!r}" for name, value in options)
     return f'{{name = "{subject.name}"{given}}}'

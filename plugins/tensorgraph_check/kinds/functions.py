@@ -42,14 +42,20 @@ class OpSubject(ActivationSubject):
             yield from calls().get(self.name, ())
 
     def forward(self, sample: Sample) -> Function:
-        """Of a function that returns several tensors, the first."""
-        call = super().forward(sample)
+        """Of a function that returns several tensors, the first; one that takes a list has one."""
+        listed = guess.takes_list(self.thing)
 
         def function(*xs: Tensor) -> Any:
-            out: Any = call(*xs)
+            inputs: Any = [list(xs)] if listed else xs
+            out: Any = self.thing(*sample.arguments, *inputs, **sample.options)
             return out[0] if isinstance(out, tuple | list) and out else out
 
         return function
+
+    def use(self, sample: Sample) -> str:
+        names = [f"x{i}" for i in range(len(sample.inputs))]
+        listed = guess.takes_list(self.thing)
+        return sample.call(self.expression(), [f"[{', '.join(names)}]"] if listed else names)
 
 
 class RegularizerSubject(Subject):
