@@ -5,9 +5,21 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
+import tensorgraph as tg
+
 ACME = Path(__file__).with_name("acme")  # the examples to copy from, each a distribution
+
+
+def holding(**hooks):
+    """A plugin made of functions."""
+    plugin = types.ModuleType("plugin")
+    for hook, function in hooks.items():
+        function.__name__ = hook
+        setattr(plugin, hook, tg.hookimpl(function))
+    return plugin
 
 
 def install(folder, name, source, *, value=None, distribution=None, version="1.0"):

@@ -46,7 +46,7 @@ def of_run(settings: Settings, model: tg.Layer, image: tg.Spec) -> tuple[Require
 def _requirement(plugin: str, parts: Iterable[str]) -> Requirement:
     info = tg.plugins.infos.get(plugin)
     distribution, version = (info.distribution, info.version) if info else ("", "")
-    return Requirement(plugin, distribution, version, tuple(parts))
+    return Requirement(plugin, distribution, version, tuple(sorted(parts)))
 
 
 def _named(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import tensorgraph as tg
@@ -13,13 +14,14 @@ from tensorgraph.errors import ShapeError
 from tensorgraph_check import guess
 from tensorgraph_check.calls import calls
 from tensorgraph_check.sample import Sample, text
-from tensorgraph_check.subject import Subject
+from tensorgraph_check.subject import Given, Subject
 
 Function = Callable[..., Tensor]
 
 
 class KernelSubject(Subject):
-    """A kernel: run by itself, on what it says that it supports."""
+    """A kernel: run by itself, on what it says that it supports; reference and samples are those of
+    its op, where it has any."""
 
     kind = "kernel"
 
@@ -29,12 +31,16 @@ class KernelSubject(Subject):
         self.kernel: Kernel = kernel
         self.op = find_op(kernel.op)
         self.run = imported(kernel.run, f"kernel {name!r}")
+        of_op = Given().filled(self.op)
+        self.known = of_op.samples or ()
+        self.given = replace(self.given, reference=self.given.reference or of_op.reference)
 
     def scope(self) -> config.Scope:
         backend = config.Choice(self.backend, "the kernel's backend")
         return config.Scope(listener=None, grad=True, backend=backend)
 
     def candidates(self) -> Iterable[Sample]:
+        yield from self.known
         yield from guess.kernel(self.op)
         if not self.accepted:
             yield from calls().get(self.op.name, ())
