@@ -58,7 +58,11 @@ def test_json(capsys):
 
 
 def test_nothing_of_that_name(said):
-    assert "nothing to check is named 'snak'" in said("check", "snak")
+    assert said("check", "linaer") == (
+        "tensorgraph: check: nothing to check is named 'linaer'; did you mean 'linear'? "
+        "'tensorgraph plugins' lists what there is\n"
+    )
+    assert "is named 'zzz'. 'tensorgraph plugins' lists" in said("check", "zzz")
     assert "there are no checks of 'metric'" in said("check", "accuracy", "--kind", "metric")
 
 

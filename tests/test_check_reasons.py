@@ -33,6 +33,7 @@ REASONS = [
     ("non-contiguous input", "op", "normal", {}, "its inputs have no axes"),
     ("sizes 0 and 1", "op", "random_bits", {}, "all are refused: random_bits: the key is"),
     ("broadcasting", "loss", "l1_loss", {}, "it refuses shapes that differ: l1_loss: predictions"),
+    ("broadcasting", "op", lambda x, y: tg.ops.sum(x) - tg.ops.sum(y), {}, "it is not elementwise"),
     ("own kernels", "backend", Plain, {}, "it brings no kernel: every op runs on its portable"),
     ("gradients", "op", "max_pool_pick", {}, "left out: its rule counts on inputs that belong"),
 ]  # fmt: skip

@@ -26,7 +26,9 @@ from tensorgraph_check.subject import Given, Subject
 
 def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report:
     """What ``tensorgraph.testing.check`` says: every check of the thing's kind."""
-    subject = _subject(thing, kind, name, Given(**{k: v for k, v in given.items() if v}))
+    subject = _subject(
+        thing, kind, name, Given(**{k: v for k, v in given.items() if v is not None})
+    )
     with _in_its_place(subject):
         return report(subject)
 
@@ -78,7 +80,10 @@ def _subjects(plugin: str, brought: Iterable[tuple[str, str]]) -> list[Subject]:
 def unknown(what: str, kind: str) -> UnknownNameError:
     names = {name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)}
     known = {*names, *tg.plugins.infos} - {what}
-    return UnknownNameError(f"check: nothing to check is named {near_miss(what, known)}")
+    near = near_miss(what, known).partition(" Known: ")[0]
+    return UnknownNameError(
+        f"check: nothing to check is named {near} 'tensorgraph plugins' lists what there is"
+    )
 
 
 def _registered(kind: str, name: str, given: Given | None = None) -> Subject:
