@@ -58,7 +58,11 @@ def test_json(capsys):
 
 
 def test_nothing_of_that_name(said):
-    assert "nothing to check is named 'snak'" in said("check", "snak")
+    assert said("check", "linaer") == (
+        "tensorgraph: check: nothing to check is named 'linaer'; did you mean 'linear'? "
+        "'tensorgraph plugins' lists what there is\n"
+    )
+    assert "is named 'zzz'. 'tensorgraph plugins' lists" in said("check", "zzz")
     assert "there are no checks of 'metric'" in said("check", "accuracy", "--kind", "metric")
 
 
@@ -110,7 +114,7 @@ def test_a_file(tmp_path):
         ({"pyproject.toml": "[project]"}, "has no plugin; name it there"),
         ({"pyproject.toml": "["}, "is not TOML"),
         ({"__init__.py": "import not_there"}, "cannot be imported: ModuleNotFoundError"),
-        ({"__init__.py": "x = 1"}, "it registers nothing that can be checked (layer, activation"),
+        ({"__init__.py": "x = 1"}, "it registers nothing; offer what it has with a hook, such as"),
     ],
 )
 def test_folders_that_hold_no_plugin(files, message, tmp_path, capsys):
@@ -120,6 +124,18 @@ def test_folders_that_hold_no_plugin(files, message, tmp_path, capsys):
         (folder / name).write_text(text)
     assert command("check", folder) == 2
     assert message in capsys.readouterr().err
+
+
+def test_kinds_without_checks(tmp_path):
+    path = tmp_path / "kinds.py"
+    path.write_text(
+        GOOD + "\n@tg.hookimpl\ndef register_metrics(register):\n    register('mine', max)\n"
+    )
+    out, status = run("check", path)
+    assert status == 0
+    assert "activation 'twice': " in out
+    assert "there are no checks of a metric: its own tests say whether it is right" in out
+    assert "plugin 'kinds': 1 passed, 1 could not run" in out
 
 
 def test_what_a_thing_is():

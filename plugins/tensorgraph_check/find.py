@@ -6,7 +6,8 @@ import importlib
 import importlib.util
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tensorgraph.registry import Registry, near_miss
 from tensorgraph_check.check import run
 from tensorgraph_check.checks import CHECKS
 from tensorgraph_check.kinds import SUBJECTS
+from tensorgraph_check.kinds.plugin import PluginSubject
 from tensorgraph_check.op_samples import SKIP
 from tensorgraph_check.report import Report
 from tensorgraph_check.subject import Given, Subject
@@ -24,11 +26,16 @@ from tensorgraph_check.subject import Given, Subject
 
 def check(thing: Any, *, kind: str = "", name: str = "", **given: Any) -> Report:
     """What ``tensorgraph.testing.check`` says: every check of the thing's kind."""
-    subject = _subject(thing, kind, name, Given(**{k: v for k, v in given.items() if v}))
-    return report(subject)
+    subject = _subject(
+        thing, kind, name, Given(**{k: v for k, v in given.items() if v is not None})
+    )
+    with _in_its_place(subject):
+        return report(subject)
 
 
 def report(subject: Subject) -> Report:
+    if isinstance(subject, PluginSubject):
+        return subject.report()
     own = getattr(subject.thing, "skip", None)
     known = SKIP.get(subject.name, {}) if subject.kind == "op" else {}
     skip = {**known, **(own if isinstance(own, dict) else {}), **subject.given.skip}
@@ -58,15 +65,24 @@ def named(what: str, kind: str = "") -> list[Subject]:
         raise PluginError(f"plugin {what!r} was not loaded: {info.error}")
     keys = [(k, what) for k in SUBJECTS if what in registry_of(k)]
     keys += [("kernel", what)] if own_kernel(what) else []
-    brought = [(k, name) for k, name in (info.registered if info else ()) if k in SUBJECTS]
-    chosen = [key for key in dict.fromkeys([*keys, *brought]) if kind in ("", key[0])]
-    return [_registered(*key) for key in chosen]
+    brought = info.registered if info else ()
+    return _subjects(what, [key for key in (*keys, *brought) if kind in ("", key[0])])
+
+
+def _subjects(plugin: str, brought: Iterable[tuple[str, str]]) -> list[Subject]:
+    """What is registered as (kind, name); things of kinds without checks are one subject."""
+    brought = [*dict.fromkeys(brought)]
+    rest = [key for key in brought if key[0] not in SUBJECTS]
+    subjects: list[Subject] = [_registered(*key) for key in brought if key[0] in SUBJECTS]
+    return [*subjects, PluginSubject(plugin, rest)] if rest else subjects
 
 
 def unknown(what: str, kind: str) -> UnknownNameError:
-    names = [name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)]
+    names = {name for k in SUBJECTS if kind in ("", k) for name in registry_of(k)}
+    known = {*names, *tg.plugins.infos} - {what}
+    near = near_miss(what, known).partition(" Known: ")[0]
     return UnknownNameError(
-        f"check: nothing to check is named {near_miss(what, [*names, *tg.plugins.infos])}"
+        f"check: nothing to check is named {near} 'tensorgraph plugins' lists what there is"
     )
 
 
@@ -92,19 +108,19 @@ def at_path(path: Path) -> list[Subject]:
     """All that the plugin in a file or folder registers. Its code is run, and it is registered in
     this process unless it is installed."""
     path = path.parent if path.name == "__init__.py" else path
-    subjects = []
+    subjects: list[Subject] = []
     for name, module in _modules(path.resolve()):
         plugin = _import(path.resolve(), module)
         loaded = (i for i in tg.plugins.infos.values() if i.module == module and i.error is None)
         info = None if path.is_file() else next(loaded, None)
         brought = info.registered if info else tg.plugins.register(plugin, name)
-        for subject in (_registered(kind, key) for kind, key in brought if kind in SUBJECTS):
+        for subject in _subjects(name, brought):
             subject.origin = () if info else _registering(plugin, name)
             subjects.append(subject)
     if not subjects:
         raise ConfigError(
-            f"check {path}: it registers nothing that can be checked ({', '.join(SUBJECTS)}); "
-            "offer what it has with a hook, such as @tg.hookimpl def register_layers(register)"
+            f"check {path}: it registers nothing; offer what it has with a hook, such as "
+            "@tg.hookimpl def register_layers(register)"
         )
     return subjects
 
@@ -171,7 +187,7 @@ def _from_file(path: Path, module: str) -> Any:
 def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
     """What ``thing`` is: a registered name, or an object whose kind is plain or said."""
     if isinstance(thing, str):
-        found = named(thing, kind)
+        found = [one for one in named(thing, kind) if one.kind in SUBJECTS]
         if not found:
             raise unknown(thing, kind)
         if len(found) > 1:
@@ -184,8 +200,6 @@ def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
     kind = kind or _kind(thing)
     if kind not in SUBJECTS:
         raise ConfigError(f"check: there are no checks of {near_miss(kind, SUBJECTS)}")
-    if kind == "backend":
-        return _backend(thing, given)
     registry = registry_of(kind)
     known = next((key for key, value in registry.items() if value is thing), "")
     name = name or known or _name(thing)
@@ -195,22 +209,28 @@ def _subject(thing: Any, kind: str, name: str, given: Given) -> Subject:
 def _name(thing: Any) -> str:
     if isinstance(thing, tuple):
         return f"{thing[0]}/{thing[1].op}/{thing[1].name}"
-    return getattr(thing, "__name__", "") or type(thing).__name__
+    own = thing.name if _is_backend(thing) and isinstance(thing.name, str) else ""
+    return own or getattr(thing, "__name__", "") or type(thing).__name__
 
 
-def _backend(thing: Any, given: Given) -> Subject:
-    """A backend is used by its name: one that nobody has registered is registered for this."""
-    if thing.name not in tg.plugins.backends:
+def _is_backend(thing: Any) -> bool:
+    return all(hasattr(thing, part) for part in ("name", "asarray", "to_host"))
 
-        class Plugin:
-            @staticmethod
-            @tg.hookimpl
-            def register_backends(register: Any) -> None:
-                register(thing.name, lambda: thing)
 
-        tg.plugins.register(Plugin, f"check of backend {thing.name}")
-    made = tg.plugins.backend(thing.name)
-    return SUBJECTS["backend"](thing.name, made, given, tg.plugins.backends)
+@contextmanager
+def _in_its_place(subject: Subject) -> Iterator[None]:
+    """A backend is used by its name: meanwhile that is the name of this one."""
+    if subject.kind != "backend":
+        yield
+        return
+    made: dict[str, Any] = tg.plugins._backends
+    before = made.get(subject.name)
+    made[subject.name] = subject.thing
+    try:
+        yield
+    finally:
+        del made[subject.name]
+        made.update({} if before is None else {subject.name: before})
 
 
 def _kind(thing: Any) -> str:
@@ -221,7 +241,7 @@ def _kind(thing: Any) -> str:
         return found
     if isinstance(thing, tuple) and len(thing) == 2 and isinstance(thing[1], Kernel):
         return "kernel"
-    if hasattr(thing, "asarray") and hasattr(thing, "to_host"):
+    if _is_backend(thing):
         return "backend"
     for kind in SUBJECTS:
         if any(value is thing for value in registry_of(kind).values()):

@@ -34,11 +34,15 @@ def activation(thing: Any) -> Iterator[Sample]:
 
 def layer(thing: Any) -> Iterator[Sample]:
     """Of one option that fits, all shapes; then those of the next."""
-    for options in [*values(thing), *_layers(thing)] if not isinstance(thing, tg.Layer) else [{}]:
+    made = isinstance(thing, tg.Layer)
+    parameters = [] if made else inspect.signature(thing).parameters.values()
+    several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    arguments = (tg.layers.linear(3), tg.layers.layer_norm()) if several else ()
+    for options in [{}] if made else [*values(thing), *_layers(thing)]:
         for shape in SHAPES:
-            yield sample(normal(*shape), **options)
+            yield dataclasses.replace(sample(normal(*shape), **options), arguments=arguments)
         for shape in ((3,), (2, 5)):
-            yield sample(whole(2, *shape), **options)
+            yield dataclasses.replace(sample(whole(2, *shape), **options), arguments=arguments)
 
 
 def loss(thing: Any) -> Iterator[Sample]:

@@ -43,10 +43,18 @@ class Sample:
         )
         return replace(self, inputs=inputs, sources=tuple(sources))
 
-    def __str__(self) -> str:
-        shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in self.inputs)
+    @property
+    def shapes(self) -> str:
+        shapes = (f"{x.dtype.name}{list(x.shape)}" for x in self.inputs)
+        return ", ".join(shapes).replace("float64", "float")
+
+    @property
+    def given(self) -> str:
         given = ", ".join([*map(text, self.arguments), *_named(self.options)])
-        return f"{shapes}{f' with {given}' if given else ''}".replace("float64", "float")
+        return f" with {given}" if given else ""
+
+    def __str__(self) -> str:
+        return self.shapes + self.given
 
     def lines(self, dtype: str) -> list[str]:
         """Python that makes the inputs: ``x0``, ``x1``, …."""

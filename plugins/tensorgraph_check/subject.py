@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import tensorgraph as tg
 from tensorgraph import Tensor, config, ops
+from tensorgraph.backend import imported
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import Registry
 from tensorgraph.spec import is_floating
@@ -23,7 +24,8 @@ MOST = 3  # samples that are guessed, of those that a thing accepts
 
 @dataclass(frozen=True)
 class Given:
-    """What an author gives: as arguments, or as attributes of the thing that bear these names.
+    """What an author gives: as arguments, as attributes of the thing that bear these names, or
+    beside a function ``f`` in its module, as ``f_reference``.
 
     samples         a list of samples, or a function of no arguments that returns one
     reference       the same in NumPy, from an independent source
@@ -51,8 +53,15 @@ class Given:
 
 
 def _own(thing: Any, name: str) -> Any:
-    """An attribute as its author wrote it: a function is not bound to the thing."""
+    """What its author wrote, not bound to the thing: an attribute or, as functions in typed code
+    have none, ``f_reference`` beside ``f`` in its module."""
+    if isinstance(thing, tuple):  # a backend's name and the kernel
+        thing = imported(thing[1].run, f"kernel {thing[1].name!r}")
     found = inspect.getattr_static(thing, name, None)
+    if found is None and callable(thing):
+        made = inspect.unwrap(thing)
+        beside = f"{getattr(made, '__name__', '')}_{name}"
+        found = vars(inspect.getmodule(made) or object).get(beside)
     return found.__func__ if isinstance(found, staticmethod) else found
 
 

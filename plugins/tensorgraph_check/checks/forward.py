@@ -25,12 +25,15 @@ def accepted(subject: Subject) -> str:
     accepts. The figures say which."""
     chosen = subject.samples
     how = "guessed" if chosen[0].guessed else "given"
+    if len(given := {sample.given for sample in chosen}) == 1 and given != {""}:
+        return f"{how}: {'; '.join(sample.shapes for sample in chosen)}; all{given.pop()}"
     return f"{how}: {'; '.join(map(str, chosen))}"
 
 
 @check("shape rule", FUNCTIONS, needs="host reads")
 def shape_rule(subject: Subject) -> str:
-    """The shape that is known before any data is there is that of the array that is computed."""
+    """The shape that is known before any data is there is that of the array that is computed. A
+    loss and a regularizer return one number."""
     shapes = []
     for sample in subject.samples:
         with working("float32"), tg.no_grad():
@@ -51,6 +54,12 @@ def shape_rule(subject: Subject) -> str:
                     code=_shape_code(subject, sample),
                     fix="correct the shape rule, or what forward does where there is no data",
                 )
+        if subject.kind in ("loss", "regularizer") and found and not sample.options:
+            raise Failed(
+                f"on {sample} it returns shape {list(found)}, and a {subject.kind} is one number",
+                code=subject.code(sample),
+                fix="end with tg.ops.mean or tg.ops.sum",
+            )
         shapes.append(str(list(found)))
     return f"{', '.join(shapes)} with and without data"
 
@@ -78,10 +87,11 @@ def forward(subject: Subject, sample: Sample, dtype: str = "float32") -> tg.Tens
 @check("dtype", ALL, needs="shape rule")
 def dtypes(subject: Subject) -> str:
     """float32 stays float32 and float64 stays float64, in the results and their gradients, and the
-    arrays have the dtype that the shape rule says."""
-    for dtype in FLOATS:
+    arrays have the dtype that the shape rule says. Inputs decide, and not the default dtype."""
+    for dtype, other in zip(FLOATS, reversed(FLOATS)):
         for sample in subject.samples:
-            with working(dtype):
+            follows = any(x.dtype.kind == "f" for x in sample.inputs)
+            with working(other if follows else dtype):
                 xs = leaves(sample.tensors(dtype))
                 first, *gradients = subject.step(sample, dtype).run(*xs)
             real = dtype_of(first.data)

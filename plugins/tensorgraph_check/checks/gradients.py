@@ -128,7 +128,10 @@ def _diagnosis(
         return f"the gradient is {ratio:g} times what it should be, in every direction"
     if order > 1:
         return "the rule is right but cannot be differentiated: write it in ops, without detach()"
-    return ""
+    return (
+        "look at the rules of the ops that it runs, and at what is detached on the way; if that is "
+        'meant: skip = {"gradients": "why"}'
+    )
 
 
 def _ignores_g(function: Function, at: list[Tensor], floats: list[int]) -> bool:
@@ -154,6 +157,10 @@ def broadcasting(subject: Subject) -> str:
     plain = next((s for s in subject.samples if _alike(s)), None)
     if plain is None:
         raise CouldNotRun("it does not take two inputs of one shape and dtype")
+    with working("float64"):
+        out = subject.forward(plain)(*plain.tensors("float64"))
+    if subject.kind != "loss" and out.shape != plain.inputs[0].shape:
+        raise CouldNotRun("it is not elementwise: its results have another shape than its inputs")
     refused, served = "", 0
     for shapes in PAIRS:
         sample = plain.resized([shapes[i % 2] for i in range(len(plain.inputs))])
@@ -173,6 +180,8 @@ def broadcasting(subject: Subject) -> str:
                 raise Failed(
                     f"on {sample}, and on the same written out: {wrong}",
                     code=subject.code(sample, "float64"),
+                    fix="refuse shapes that differ with a ShapeError, as mse_loss does, or begin "
+                    "with tg.ops.broadcast_to",
                 )
             if got.dtype == "float64" and subject.kind != "kernel":
                 _broadcast_gradient(subject, sample, function, xs)

@@ -131,10 +131,7 @@ def _named_options(subject: Subject, sample: Sample) -> dict[str, Any]:
         raise CouldNotRun("it is made of layers, which a run file holds only within a model")
     parameters = inspect.signature(subject.thing).parameters.values()
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-    names = names[subject.kind == "optimizer" :]
-    if len(sample.arguments) > len(names):
-        raise CouldNotRun("a run file has only options that have a name")
-    return {**dict(zip(names, sample.arguments)), **sample.options}
+    return {**dict(zip(names[subject.kind == "optimizer" :], sample.arguments)), **sample.options}
 
 
 def _made(subject: Subject, sample: Sample, make: Any = None) -> list[Tensor]:
