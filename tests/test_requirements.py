@@ -179,6 +179,7 @@ def test_skip_missing_as_json(here, capsys):
     assert command("evaluate", "run", "--skip-missing", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["model"] == {"name": "net", "width": 8}
+    assert found["way_out"] == "pip install acme-nets==1.4 acme-waves==2.1"
     assert found["tensors"]["2.weight"] == {"shape": [8, 64], "dtype": "float32"}
     assert found["missing"] == [
         {**row, "reason": "is not installed here"} for row in (WHOLE[0], WHOLE[2])
@@ -249,6 +250,15 @@ def test_a_plugin_that_was_registered_by_hand(here, tmp_path, capsys):
         "registered by hand, elsewhere",
         "register it here too: tg.plugins.register(…)",
     ]
+
+
+def test_what_is_to_be_pasted_is_quoted(here, tmp_path, capsys):
+    def hostile(metadata):
+        metadata["requires"][0]["distribution"] = "x; rm -rf ~; #"
+
+    rewritten(tmp_path, hostile)
+    assert command("evaluate", tmp_path) == 2
+    assert "\npip install 'x; rm -rf ~; #==1.4' acme-waves==2.1\n" in capsys.readouterr().err
 
 
 def test_what_another_plugin_brings_now_is_not_missing(here, tmp_path, capsys):

@@ -54,7 +54,6 @@ def broadcast_to(x: Shaped, *, shape: Ints) -> Spec:
 
 broadcast_to.canonical(lambda x, *, shape: {"shape": tuple(shape)})
 broadcast_to.kernel(lambda xp, x, *, shape: xp.broadcast_to(x, shape))
-broadcast_to.vjp(lambda g, x: sum_to(g, shape=x.shape))
 
 
 @op
@@ -76,6 +75,7 @@ def _(xp: Any, x: Any, *, shape: Ints) -> Any:
     return xp.reshape(xp.sum(x, axis=(*range(lead), *inner), dtype=x.dtype), shape)
 
 
+broadcast_to.vjp(lambda g, x: sum_to(g, shape=x.shape))
 sum_to.vjp(lambda g, x: broadcast_to(g, shape=x.shape))
 
 for _mover in (reshape, broadcast_to):
