@@ -98,6 +98,10 @@ def test_a_file(tmp_path):
     out, status = run("check", path)
     assert status == 0, out
     assert "activation 'twice'" in out
+
+
+def test_a_file_that_is_wrong(tmp_path):
+    path = tmp_path / "mine.py"
     path.write_text(GOOD.replace("x * 2.0", "x * float(tg.ops.sum(x))"))
     out, status = run("check", path)
     assert status == 1
@@ -105,6 +109,17 @@ def test_a_file(tmp_path):
     assert "mine.py, line 5" in out
     assert 'tg.activations["twice"](x0)' in out, "to be pasted"
     assert "decide with tg.ops.where" in out
+
+
+@pytest.mark.slow
+def test_what_fails_can_be_pasted_elsewhere(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD.replace("x * 2.0", "tg.ops.square(x.detach() + x)"))
+    out, _ = run("check", path, "--json")
+    (row,) = (r for r in json.loads(out)["reports"][0]["rows"] if r["outcome"] == "failed")
+    assert row["check"] == "gradients"
+    pasted = f"from tensorgraph.errors import GradientError\ntry:\n    exec({row['code']!r})\n"
+    assert "at order 1" in run_python(pasted + "except GradientError as error:\n    print(error)")
 
 
 @pytest.mark.parametrize(
