@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -109,4 +110,5 @@ def is_authors(frame: FrameType) -> bool:
 
 
 def where(frame: FrameType, line: int) -> str:
-    return f"{frame.f_code.co_filename}, line {line}"
+    path, here = Path(frame.f_code.co_filename), Path.cwd()
+    return f"{path.relative_to(here) if path.is_relative_to(here) else path}, line {line}"
