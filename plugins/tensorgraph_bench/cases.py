@@ -114,9 +114,9 @@ def cases(
     samples = all_samples(selection)
     for name in selection.ops:
         if not any(sample.op == name for sample in samples):
-            known = {s.op for s in all_samples(selection._replace(ops=()))}
+            ops = {s.op for s in all_samples(selection._replace(ops=()))}
             raise ConfigError(
-                f"--ops: no op with a sample is named {near_miss(name, known)}; shapes for another "
+                f"--ops: no op with a sample is named {near_miss(name, ops)}; shapes for another "
                 "are given in a file, --shapes FILE.toml"
             )
     backends = list(_backends(selection, say))
@@ -126,11 +126,10 @@ def cases(
             Case(sample, b.name, COMPILED, chosen=False) for sample in samples for b in backends
         ]
     if selection.kernels:
-        names = {case.kernel for case in found}
+        known = {*(case.kernel for case in found), COMPILED}
         for name in selection.kernels:
-            if name not in names:
-                known = near_miss(name, {*names, COMPILED})
-                raise ConfigError(f"--kernels: no kernel here is named {known}")
+            if name not in known:
+                raise ConfigError(f"--kernels: no kernel here is named {near_miss(name, known)}")
         found = [case for case in found if case.kernel in selection.kernels]
     return found
 

@@ -88,7 +88,7 @@ def _copied(backend: Backend, size: int) -> float:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[Callable[[Callable[[Any], None], Sequence[Any]], object]]:
+def _threads(count: int) -> Iterator[Callable[[Callable[[Any], object], Sequence[Any]], object]]:
     """Yields what calls a function with each of some values, in so many threads."""
     if count == 1:
         yield lambda function, values: [function(x) for x in values]
