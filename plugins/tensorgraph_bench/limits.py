@@ -12,11 +12,10 @@ from tensorgraph import Backend, config
 from tensorgraph_bench import clock
 from tensorgraph_bench.machine import threads
 
-SIDES = (512, 1024, 2048, 4096)  # of the matrices that are multiplied
+SIDES = (256, 512, 1024, 2048, 4096)  # of the matrices that are multiplied
 CACHED, LARGEST = 1 << 18, 1 << 27  # bytes that are copied between two halves of
-SECONDS = 0.06  # of each measurement
-ENOUGH = 1.05  # larger matrices are tried as long as they are faster by this
-LONGEST = 0.05  # seconds of a product
+SECONDS = 0.1  # of each measurement
+LONGEST = 0.05  # seconds of a product after which no larger one is tried
 
 
 class Limits(NamedTuple):
@@ -60,10 +59,9 @@ def _flops(backend: Backend, dtype: str) -> float:
             xp.matmul(x, y, out=out)
 
         took = clock.turn(product, now, clock.pace(product, now, SECONDS))
-        found = 2 * side**3 / took
-        if found < ENOUGH * best or 8 * took > LONGEST:
-            return max(best, found)
-        best = found
+        best = max(best, 2 * side**3 / took)
+        if took > LONGEST:
+            break
     return best
 
 

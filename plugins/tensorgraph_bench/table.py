@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 from collections import Counter
@@ -23,7 +24,9 @@ NOTE = (
 
 
 def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    """As wide as the terminal or ``COLUMNS``; a file has room for the longest names."""
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if wide else 140)
 
 
 def plain(columns: Iterable[str]) -> Table:
