@@ -93,7 +93,7 @@ def simulated(ratio, seed, rule=Rule()):  # noqa: B008
     while tried.open():
         sides = [rng.gauss(1, 0.02) for _ in range(2)]
         best = [math.inf, math.inf]
-        for side in (0, 1, 1, 0):
+        for side in against.TURNS:
             speed *= math.exp(rng.gauss(0, 0.01))
             disturbed = rng.paretovariate(1.5) if rng.random() < 0.2 else 1.0
             took = 1e-3 * speed * sides[side] * disturbed * math.exp(abs(rng.gauss(0, 0.01)))
@@ -186,8 +186,9 @@ def test_rounds_alternate_and_only_the_unclear_has_more(compare):
     assert len(found["b"].base) == 24 and found["b"].judgement.verdict == UNCLEAR
     assert outcome.status == 0, "what is unclear is no regression"
     order = [side for side, name, _ in log if name == "a"]
-    assert order[:8] == ["base", "head", "head", "base", "head", "base", "base", "head"]
-    assert [verify for *_, verify in log] == [True] * 8 + [False] * (len(log) - 8)
+    first = ["base", "head", "head", "base", "head", "base", "base", "head"]
+    assert order[:16] == [*first, *reversed(first)], "every other round begins with the head"
+    assert [verify for *_, verify in log] == [True] * 16 + [False] * (len(log) - 16)
 
 
 def test_a_slower_case_is_status_1(compare):
@@ -230,7 +231,7 @@ def test_a_process_that_dies_takes_only_its_case_along(compare):
     assert outcome.notes == ["base: its process ended with status -11"]
     assert [each.name for each in outcome.comparisons] == ["a", "c"]
     assert all(len(each.base) == 8 for each in outcome.comparisons)
-    assert [verify for _, name, verify in log if name == "c"][:5] == [True] * 4 + [False]
+    assert [verify for _, name, verify in log if name == "c"][:9] == [True] * 8 + [False]
 
 
 def test_nothing_in_common(compare):

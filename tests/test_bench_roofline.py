@@ -87,8 +87,10 @@ def test_no_two_words_overlap():
     for i, box in enumerate(small):
         assert not any(box.overlaps(other) for other in small[:i])
         assert not any(box.overlaps(dot) for dot in dots)
-    listed = [t.text for t in group(root, "list").iter(f"{SVG}text")]
-    assert len(listed) == 80 and listed[4].startswith("5 ")
+    headings = [t.text for t in group(root, "list").iter(f"{SVG}text") if t.get("class")]
+    listed = [t.text.split() for t in group(root, "list").iter(f"{SVG}text") if not t.get("class")]
+    assert len(listed) == 80 and listed[4][0] == "5" and listed[4][2:] == ["50%", "op4"]
+    assert [h.split() for h in headings] == [["GFLOP/s", "limit", "sample"]] * 2
     height = float(root.get("height"))
     assert all(float(t.get("y")) < height for t in root.iter(f"{SVG}text"))
 
@@ -97,6 +99,13 @@ def test_a_color_for_each_kernel():
     root = drawn(*(row("a", 5e7, 2.0 + i, kernel=k) for i, k in enumerate("xyx")))
     colors = [c.get("fill") for c in group(root, "points").iter(f"{SVG}circle")]
     assert colors[0] == colors[2] != colors[1]
+    legend = group(root, "legend")
+    named = [t.text for t in legend.iter(f"{SVG}text")]
+    shown = [c.get("fill") for c in legend.iter(f"{SVG}circle")]
+    assert dict(zip(named, shown, strict=True)) == {
+        "x on numpy": colors[0],
+        "y on numpy": colors[1],
+    }
 
 
 def test_a_page_around_it(tmp_path):
