@@ -39,11 +39,11 @@ def here(tmp_path, monkeypatch):
 
 
 def test_a_table_a_file_and_a_plot(capsys):
-    words = ("bench", "--ops", "relu,matmul", "--kernels", "zeros,portable", *SHORT)
+    words = ("bench", "--ops", "relu,square", "--kernels", "zeros,portable", *SHORT)
     assert command(*words, "--json", "a.json", "--plot", "a.svg") == 0
     out = capsys.readouterr().out
     data = json.loads(Path("a.json").read_text("utf-8"))
-    assert {row["op"] for row in data["cases"]} == {"relu", "matmul"}
+    assert {row["op"] for row in data["cases"]} == {"relu", "square"}
     lines = out.splitlines()
     assert lines[0].split() == ["sample", "backend", "kernel", "µs", "GFLOP/s", "GB/s", "limit"]
     (chosen,) = [line for line in lines if " zeros *" in line]
@@ -94,16 +94,16 @@ def changed(data, factor):
 
 def test_against_a_file(base, capsys):
     words = ("bench", "--ops", "sign", *SHORT, "--against", "base.json", "--json", "found.json")
-    changed(base, 0.1)
-    assert command(*words) == 1, "ten times as long as it says there"
+    changed(base, 1e-4)
+    assert command(*words) == 1, "it takes much longer than it says there"
     out = capsys.readouterr().out
     assert out.splitlines()[0].split() == [
-        "sample", "kernel", "base", "µs", "head", "µs", "ratio", "interval", "turns", "verdict",
+        "sample", "kernel", "base", "µs", "head", "µs", "ratio", "interval", "rounds", "verdict",
     ]  # fmt: skip
     assert " slower\n" in out.replace(" slower ", " slower\n") and "1 slower. Slower: the wh" in out
     (found,) = json.loads(Path("found.json").read_text("utf-8"))["comparisons"]
     assert found["verdict"] == SLOWER and found["ratio"] > 3 and found["low"] > 1.05
-    changed(base, 100)
+    changed(base, 1e8)
     assert command(*words) == 0
     (found,) = json.loads(Path("found.json").read_text("utf-8"))["comparisons"]
     assert found["verdict"] == FASTER

@@ -140,7 +140,7 @@ def _kernel(row: Mapping[str, Any]) -> str:
 def _legend(root: Any, colors: Mapping[str, str]) -> None:
     """What the colours stand for, in a line that ends at the right edge."""
     group, right = _add(root, "g", **{"class": "legend"}), WIDTH - RIGHT
-    for name, color in reversed(colors.items()):
+    for name, color in reversed(list(colors.items())):
         right -= LETTER * len(name)
         _text(group, right, 20, name)
         _add(group, "circle", cx=right - 8, cy=16, r=RADIUS, fill=color)

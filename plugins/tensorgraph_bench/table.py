@@ -99,7 +99,7 @@ def _size(size: int) -> str:
 def comparisons(found: Sequence[Comparison]) -> Table:
     """A line for each case of a comparison of base and head."""
     made = plain(
-        ("sample", "kernel", "base µs", "head µs", "ratio", "interval", "turns", "verdict")
+        ("sample", "kernel", "base µs", "head µs", "ratio", "interval", "rounds", "verdict")
     )
     for each in found:
         sample, _, kernel = each.name.partition(" on ")
