@@ -257,7 +257,7 @@ def test_a_result_is_kept_and_read_again(tmp_path):
     results.save(tmp_path / "a.json", found)
     assert results.load(tmp_path / "a.json") == json.loads(json.dumps(found))
     (row,) = found["cases"]
-    assert len(row["seconds"]) == clock.TURNS and 0 < min(row["seconds"]) < 1e-2
+    assert 1 <= len(row["seconds"]) <= clock.TURNS and 0 < min(row["seconds"]) < 1e-2
     assert row["gflops"] > 0 and 0 < row["share"] < 2 and row["dtype"] == "float32"
     assert found["machine"]["threads"] >= 1 and len(found["fingerprint"]) == 12
     assert {"python", "numpy", "tensorgraph", "blas"} <= found["versions"].keys()

@@ -1,5 +1,7 @@
 """How times are taken: in batches, on the clock of the device where there is one."""
 
+from types import SimpleNamespace
+
 import pytest
 from bench_help import Device
 from tensorgraph_bench import cases, clock, results
@@ -26,6 +28,13 @@ def test_a_batch_of_launches_is_waited_for_once(device):
     assert device.launches / device.readings > 150, "batches last 1 ms: 333 launches"
 
 
+def test_what_takes_long_has_fewer_turns(device, monkeypatch):
+    hours = iter(range(99))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: next(hours)))
+    slow = clock.turns(lambda: [device.launch() for _ in range(1000)], clock.clock_of(device), 0.3)
+    assert slow == pytest.approx([3e-3] * 3), "10 times 0.3 seconds are over"
+
+
 def test_without_a_clock_of_its_own_a_backend_is_synchronized():
     class Host(Device):
         clock = None
@@ -37,8 +46,6 @@ def test_without_a_clock_of_its_own_a_backend_is_synchronized():
 
 
 def test_cupys_clock_adds_up_the_times_between_events():
-    from types import SimpleNamespace
-
     from tensorgraph_cupy.clock import EventClock
 
     log, times = [], iter([1.0, 3.5, 1e9])

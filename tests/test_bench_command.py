@@ -45,9 +45,9 @@ def test_a_table_a_file_and_a_plot(capsys):
     data = json.loads(Path("a.json").read_text("utf-8"))
     assert {row["op"] for row in data["cases"]} == {"relu", "square"}
     lines = out.splitlines()
-    assert lines[0].split() == ["sample", "backend", "kernel", "µs", "GFLOP/s", "GB/s", "limit"]
+    assert lines[0].split() == ["sample", "kernel", "µs", "GFLOP/s", "GB/s", "limit"]
     (chosen,) = [line for line in lines if " zeros *" in line]
-    assert len(chosen.split()) >= 7 and chosen.rstrip().endswith("%")
+    assert len(chosen.split()) >= 6 and chosen.rstrip().endswith("%")
     assert f"(machine {data['fingerprint']})" in out
     assert "numpy float32: " in out and " GFLOP/s, " in out and " GB/s in 128 MiB" in out
     assert Path("a.svg").read_text("utf-8").startswith("<svg ")

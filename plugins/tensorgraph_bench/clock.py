@@ -20,7 +20,8 @@ from tensorgraph import Backend
 
 Clock = Callable[[], float]
 SHORTEST = 1e-3  # seconds of a batch: more would be disturbed more often
-TURNS = 8  # of which a time is the median
+TURNS = 8  # of which a time is the median, fewer where they take longer than
+PATIENCE = 10  # times as long as they should
 MOST = 1 << 20  # calls in a batch
 
 
@@ -84,7 +85,11 @@ def turn(call: Callable[[], Any], now: Clock, given: Pace) -> float:
 def turns(call: Callable[[], Any], now: Clock, seconds: float) -> list[float]:
     """The seconds of a call in several turns, which take about ``seconds`` together."""
     given = pace(call, now, seconds / TURNS)
-    return [turn(call, now, given) for _ in range(TURNS)]
+    end = time.monotonic() + PATIENCE * seconds
+    found = [turn(call, now, given)]
+    while len(found) < TURNS and time.monotonic() < end:
+        found.append(turn(call, now, given))
+    return found
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from tensorgraph import Backend, config
 from tensorgraph_bench import clock
 from tensorgraph_bench.machine import threads
@@ -51,25 +53,23 @@ def _bandwidths(name: str) -> dict[int, float]:
 
 
 def _flops(backend: Backend, dtype: str) -> float:
-    xp, now, best = backend.xp, clock.clock_of(backend), 0.0
+    """Operations in a second of products, one on each thread: a BLAS that shares one product out is
+    slowed down more by what else the machine does."""
+    xp, best = backend.xp, 0.0
     for side in SIDES:
-        x, y, out = (xp.ones((side, side), dtype) for _ in range(3))
-
-        def product(x: Any = x, y: Any = y, out: Any = out) -> None:
-            xp.matmul(x, y, out=out)
-
-        took = clock.turn(product, now, clock.pace(product, now, SECONDS))
-        best = max(best, 2 * side**3 / took)
+        shared = _shared(backend)
+        squares = [[xp.ones((side, side), dtype) for _ in range(3)] for _ in range(shared)]
+        with threadpool_limits(1, "blas"):
+            took = _seconds(backend, lambda x: xp.matmul(x[0], x[1], out=x[2]), squares)
+        best = max(best, 2 * side**3 * shared / took)
         if took > LONGEST:
             break
     return best
 
 
 def _copied(backend: Backend, size: int) -> float:
-    """Bytes read and written in a second, by as many threads as kernels take on the host; a device
-    shares the work of one call out by itself."""
-    xp, now = backend.xp, clock.clock_of(backend)
-    shared = 1 if hasattr(backend, "clock") else threads()
+    """Bytes read and written in a second."""
+    xp, shared = backend.xp, _shared(backend)
     halves = max(1, size // 2 // shared)
     pairs = [(xp.ones(halves, "uint8"), xp.ones(halves, "uint8")) for _ in range(shared)]
     times = max(1, LARGEST // 8 // size)  # so that starting the threads does not count
@@ -79,10 +79,21 @@ def _copied(backend: Backend, size: int) -> float:
         for _ in range(times):
             xp.copyto(target, source)
 
-    with _threads(shared) as run:
-        all_of_them = functools.partial(run, copies, pairs)
-        took = clock.turn(all_of_them, now, clock.pace(all_of_them, now, SECONDS))
-    return 2 * halves * shared * times / took
+    return 2 * halves * shared * times / _seconds(backend, copies, pairs)
+
+
+def _shared(backend: Backend) -> int:
+    """Among how many threads work is shared: as kernels share it on the host; a device shares the
+    work of one call out by itself."""
+    return 1 if hasattr(backend, "clock") else threads()
+
+
+def _seconds(backend: Backend, work: Callable[[Any], object], values: Sequence[Any]) -> float:
+    """How long the calls of ``work`` with each of the values take, in a thread each."""
+    now = clock.clock_of(backend)
+    with _threads(len(values)) as run:
+        all_of_them = functools.partial(run, work, values)
+        return clock.turn(all_of_them, now, clock.pace(all_of_them, now, SECONDS))
 
 
 @contextmanager

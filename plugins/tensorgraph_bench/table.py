@@ -40,14 +40,16 @@ def plain(columns: Iterable[str]) -> Table:
 
 def results(data: Mapping[str, Any]) -> Table:
     """A line for each case; those of one sample stand together, the fastest of them bold."""
-    made = plain(("sample", "backend", "kernel", "µs", "GFLOP/s", "GB/s", "limit"))
+    several = len({row["backend"] for row in data["cases"]}) > 1
+    where = ("backend",) if several else ()
+    made = plain(("sample", *where, "kernel", "µs", "GFLOP/s", "GB/s", "limit"))
     last = ""
     for row in _grouped(data["cases"]):
         first = row["sample"] != last
         last = row["sample"]
         made.add_row(
             escape(last) if first else "",
-            row["backend"],
+            *(row[key] for key in where),
             escape(row["kernel"]) + " *" * row["chosen"],
             microseconds(statistics.median(row["seconds"])),
             _rate(row["gflops"]),
