@@ -51,18 +51,22 @@ def test_points_lie_at_their_intensity_and_speed():
     assert titles[0] == "50.0 GFLOP/s, 50% a on numpy by im2col"
 
 
+def points(path):
+    return [tuple(map(float, p.split(","))) for p in path.get("d")[1:].split()]
+
+
 def test_the_limits_are_drawn_where_they_were_measured():
     root = drawn(row("a", 5e7, 20.0))
     x, y = scale(root)
-    (path,) = group(root, "limits").iter(f"{SVG}path")
-    points = [tuple(map(float, p[1:].split(","))) for p in path.get("d").split()]
-    (left, low), (ridge, roof), (_, end) = points
+    memory, cache = group(root, "limits").iter(f"{SVG}path")
+    (left, low), (ridge, roof), (_, end) = points(memory)
     assert (ridge, roof) == pytest.approx((x(10.0), y(100.0)), abs=0.2), "100 GFLOP/s at 10 GB/s"
     assert roof == end and left < ridge and low > roof
     intensity = 10 ** (math.log10(10.0) - (ridge - left) / (x(10.0) - x(1.0)))
     assert low == pytest.approx(y(10.0 * intensity), abs=1.0), "below the ridge: bytes by 10 GB/s"
+    assert points(cache)[1] == pytest.approx((x(2.5), y(100.0)), abs=0.2), "at 40 GB/s"
     words = [t.text for t in group(root, "limits").iter(f"{SVG}text")]
-    assert words == ["numpy float32: products 100 GFLOP/s, copies 10 GB/s"]
+    assert words == ["numpy float32: products 100 GFLOP/s, copies 10 GB/s, dashed in a cache 40"]
 
 
 def test_no_two_words_overlap():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from tensorgraph_bench.machine import threads
 
 SIDES = (256, 512, 1024, 2048, 4096)  # of the matrices that are multiplied
 CACHED, LARGEST = 1 << 18, 1 << 27  # bytes that are copied between two halves of
+PIECE = 1 << 18  # bytes that are copied at once
 SECONDS = 0.1  # of each measurement
 LONGEST = 0.05  # seconds of a product after which no larger one is tried
 
@@ -49,7 +51,11 @@ def limits(name: str, dtype: str) -> Limits:
 
 @functools.cache
 def _bandwidths(name: str) -> dict[int, float]:
-    return {size: _copied(config.get_backend(name), size) for size in sizes()}
+    """What larger memory allows, smaller does too."""
+    backend, found, best = config.get_backend(name), {}, 0.0
+    for size in reversed(sizes()):
+        found[size] = best = max(best, _copied(backend, size))
+    return dict(sorted(found.items()))
 
 
 def _flops(backend: Backend, dtype: str) -> float:
@@ -68,18 +74,24 @@ def _flops(backend: Backend, dtype: str) -> float:
 
 
 def _copied(backend: Backend, size: int) -> float:
-    """Bytes read and written in a second."""
+    """Bytes read and written in a second, piece after piece of memory of that size: on the host a
+    call takes less than a millisecond, and is not disturbed each time."""
     xp, shared = backend.xp, _shared(backend)
-    halves = max(1, size // 2 // shared)
-    pairs = [(xp.ones(halves, "uint8"), xp.ones(halves, "uint8")) for _ in range(shared)]
-    times = max(1, LARGEST // 8 // size)  # so that starting the threads does not count
+    half = size // 2 // shared
+    piece = half if hasattr(backend, "clock") else min(half, PIECE)
+    times = max(1, 4 * PIECE // piece)  # so that starting the threads does not count
 
-    def copies(pair: tuple[Any, Any]) -> None:
-        source, target = pair
-        for _ in range(times):
+    def pieces() -> Iterator[tuple[Any, Any]]:
+        source, target = xp.ones(half, "uint8"), xp.ones(half, "uint8")
+        starts = range(0, half - piece + 1, piece)
+        return itertools.cycle([(target[i : i + piece], source[i : i + piece]) for i in starts])
+
+    def copies(memory: Iterator[tuple[Any, Any]]) -> None:
+        for target, source in itertools.islice(memory, times):
             xp.copyto(target, source)
 
-    return 2 * halves * shared * times / _seconds(backend, copies, pairs)
+    memories = [pieces() for _ in range(shared)]
+    return 2 * piece * shared * times / _seconds(backend, copies, memories)
 
 
 def _shared(backend: Backend) -> int:

@@ -23,6 +23,7 @@ text { font: 11px "DejaVu Sans Mono", Menlo, monospace; fill: #222; white-space:
 .axis text, .limits text, .heading { fill: #555 }
 .axis path { stroke: #e4e4e4 }
 .limits path { fill: none; stroke: #444; stroke-width: 1.5 }
+.limits .cache { stroke-dasharray: 5 4; stroke-width: 1 }
 .lead { stroke: #aaa; stroke-width: 0.7 }
 """
 
@@ -171,14 +172,17 @@ def _limits(root: Any, x: Axis, y: Axis, limits: Mapping[str, Any]) -> Iterator[
     group = _add(root, "g", **{"class": "limits"})
     for i, (name, best) in enumerate(limits.items()):
         flops, slope = best["flops"], _slope(best)
-        ridge = flops / slope
-        begin = max(10.0**x.low, 10.0**y.low / slope)
-        points = [(begin, slope * begin), (ridge, flops), (10.0**x.high, flops)]
-        line = " ".join(
-            f"{'L' if j else 'M'}{_number(x(a))},{_number(y(b))}" for j, (a, b) in enumerate(points)
+        cached = max(best["bytes"].values())
+        for speed, kind in ((slope, "memory"), (cached, "cache")):
+            ridge = flops / speed
+            begin = max(10.0**x.low, 10.0**y.low / speed)
+            points = [(begin, speed * begin), (ridge, flops), (10.0**x.high, flops)]
+            line = " ".join(f"{_number(x(a))},{_number(y(b))}" for a, b in points)
+            _add(group, "path", d=f"M{line}", **{"class": kind})
+        words = (
+            f"{name}: products {flops / 1e9:.0f} GFLOP/s, "
+            f"copies {slope / 1e9:.0f} GB/s, dashed in a cache {cached / 1e9:.0f}"
         )
-        _add(group, "path", d=line, **{"data-limit": name})
-        words = f"{name}: products {flops / 1e9:.0f} GFLOP/s, copies {slope / 1e9:.0f} GB/s"
         place = Box(x.end - LETTER * len(words), y(flops) - ROW - 3 - ROW * i, LETTER * len(words),
                     ROW)  # fmt: skip
         _text(group, place.x, place.y + ROW - 4, words)

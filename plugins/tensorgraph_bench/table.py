@@ -84,7 +84,7 @@ def conditions(data: Mapping[str, Any]) -> list[str]:
     """On what it was measured, and the limits."""
     here = data["machine"]
     lines = [
-        f"{here['processor']}, {here['cores']} cores, {here['threads']} threads "
+        f"{here['processor']}, {here['cores']} cores, threads: {here['threads']} "
         f"(machine {data['fingerprint']}); "
         + ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     ]
