@@ -145,9 +145,7 @@ def contents(found: Mapping[str, Any]) -> None:
         total += values
     table.add_row("total", "", "", f"{total:,}", style="bold")
     out.print(table)
-    wanted = [f"{x['distribution']}=={x['version']}" for x in found["missing"] if x["distribution"]]
-    if wanted:
-        out.print(f"\nto evaluate it: pip install {escape(' '.join(wanted))}", soft_wrap=True)
+    out.print(f"\nto evaluate it: {escape(found['way_out'])}", soft_wrap=True)
 
 
 def predictions(found: Sequence[Mapping[str, Any]]) -> None:
