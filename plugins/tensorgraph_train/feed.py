@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from tensorgraph_train.runfile import Data
 
 ORDER_STREAM = 1 << 31  # the high word of the streams of data order: no other draw has it
 CHUNK = 1024  # images looked at together
+AHEAD = 2  # batches that are read before they are needed
 
 
 def load(data: Data, seed: int) -> tg.Dataset:
@@ -27,6 +30,8 @@ def load(data: Data, seed: int) -> tg.Dataset:
         "test": data.test,
         "resize": data.resize,
         "channels": data.channels,
+        "workers": data.workers,
+        "cache": int(data.cache * 2**30),
         **(data.options or {}),
     }
     if data.name is not None:
@@ -89,6 +94,7 @@ class Feed:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dtype: str
+    workers: int | None = None  # 0: nothing is read ahead
 
     @property
     def spec(self) -> tg.Spec:
@@ -96,7 +102,29 @@ class Feed:
         return tg.Spec((1, *self.dataset.images.shape[1:]), self.dtype)
 
     def images(self, indices: Any) -> tg.Tensor:
-        """A batch (n, C, H, W). Raises ``DataError`` where a value is not finite."""
+        """A batch (n, C, H, W), or (n, C, D, H, W)."""
+        return tg.tensor(self._read(indices))
+
+    def ahead(self, batches: Iterable[Any]) -> Iterator[tuple[Any, tg.Tensor]]:
+        """Each batch of indices with its images, which were read while others were computed on."""
+        if self.workers == 0 or isinstance(self.dataset.images, np.ndarray):
+            yield from ((indices, self.images(indices)) for indices in batches)
+            return
+        reading: deque[tuple[Any, Future[Any]]] = deque()
+        pool = ThreadPoolExecutor(1)  # the images themselves are decoded by more
+        try:
+            for indices in batches:
+                reading.append((indices, pool.submit(self._read, indices)))
+                if len(reading) > AHEAD:
+                    first, found = reading.popleft()
+                    yield first, tg.tensor(found.result())
+            for indices, found in reading:
+                yield indices, tg.tensor(found.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _read(self, indices: Any) -> Any:
+        """Raises ``DataError`` where a value is not finite."""
         raw = np.asarray(self.dataset.images[indices])
         if raw.dtype.kind == "f" and not np.isfinite(raw).all():
             first = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
@@ -110,7 +138,7 @@ class Feed:
         x /= self.dataset.white
         x -= mean.astype(self.dtype)
         x /= scale.astype(self.dtype)
-        return tg.tensor(x)
+        return x
 
     def labels(self, indices: Any) -> tg.Tensor:
         return tg.tensor(np.asarray(self.dataset.labels[indices], np.int64))
