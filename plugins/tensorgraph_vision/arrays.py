@@ -19,7 +19,6 @@ PICKLED = (
     "is no .npz archive, or holds pickled Python objects, which are refused because loading them "
     "runs code; save it again with arrays of numbers only"
 )
-LONGEST = 10_000  # characters of an array's header, as NumPy has it
 
 
 def npz(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -34,7 +33,11 @@ def npz(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
             for name in wanted:
                 _check(archive, members[name])
             _check_memory(sum(members[name].file_size for name in wanted))
-            return {name: _array(archive, members[name]) for name in wanted}, sorted(members)
+            arrays = {}
+            for name in wanted:
+                with archive.open(members[name]) as stream:
+                    arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            return arrays, sorted(members)
     except DataError as error:
         raise DataError(f"{path} {error}") from None
     except zipfile.BadZipFile as error:
@@ -49,20 +52,22 @@ def npz(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         raise DataError(f"{path} is damaged or cut short: {error}") from error
 
 
-def _header(stream: Any) -> tuple[tuple[int, ...], bool, Any]:
-    """Shape, whether columns come first, and dtype."""
+def _header(stream: Any) -> tuple[tuple[int, ...], Any]:
     version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream, max_header_size=LONGEST)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(stream, max_header_size=LONGEST)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version in read:
+        shape, _, dtype = read[version](stream)
+        return shape, dtype
     raise DataError(f"holds an array of version {version}, and 1.0 and 2.0 are read")
 
 
 def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
     """The array's own header, the archive's list of contents and the file must agree."""
     with archive.open(info) as stream:
-        shape, _, dtype = _header(stream)
+        shape, dtype = _header(stream)
         start = stream.tell()
     if dtype.hasobject:
         raise DataError(PICKLED)
@@ -89,17 +94,3 @@ def _check_memory(needed: int) -> None:
             f"holds {claims.amount(needed)}, and this machine has {claims.amount(memory)} of "
             "memory; save the images as files, which are read when they are needed"
         )
-
-
-def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    with archive.open(info) as stream:
-        shape, by_columns, dtype = _header(stream)
-        out = np.empty(shape[::-1] if by_columns else shape, dtype)
-        view, at = memoryview(out.reshape(-1).view(np.uint8)), 0
-        while at < len(view):
-            got = stream.readinto(view[at : at + (1 << 20)])
-            if not got:
-                raise DataError("is damaged or cut short: an array ends before it should")
-            at += got
-        stream.read(1)  # at the end the archive's checksum is compared
-        return out.T if by_columns else out

@@ -58,9 +58,8 @@ class Pictures:
                     ImageOps.exif_transpose(image, in_place=True)
                 if header.dtype == "uint16":
                     return np.asarray(image).astype(np.uint16)
-                if header.alpha:
-                    image = _opaque(image)
-                return np.asarray(image.convert("RGB" if header.channels == 3 else "L"))
+                flat = _opaque(image) if header.alpha else image
+                return np.asarray(flat.convert("RGB" if header.channels == 3 else "L"))
         except Exception as error:
             raise _broken(error) from error
 

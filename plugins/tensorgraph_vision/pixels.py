@@ -82,7 +82,7 @@ def resized(x: Any, size: tuple[int, ...]) -> Any:
     if x.shape[: len(size)] == size:
         return x
     if x.dtype == np.uint8 and len(size) == 2:
-        return np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BILINEAR))
+        return _plane(x, size)
     if x.ndim > len(size):
         return np.stack([resized(x[..., c], size) for c in range(x.shape[-1])], -1)
     out = np.asarray(x, np.float32)  # Pillow resamples 16 bits only so
@@ -99,7 +99,8 @@ def resized(x: Any, size: tuple[int, ...]) -> Any:
 def _plane(x: Any, size: tuple[int, ...]) -> Any:
     if x.shape == size:
         return x
-    return np.asarray(Image.fromarray(x).resize(size[::-1], Image.Resampling.BILINEAR))
+    height, width = size
+    return np.asarray(Image.fromarray(x).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def windowed(x: Any, window: tuple[float, float]) -> Any:

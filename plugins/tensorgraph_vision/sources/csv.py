@@ -119,7 +119,8 @@ def _rows(path: Path) -> tuple[list[Row], list[str]]:
             if not found[name]:
                 raise DataError(f"{path} line {reader.line_num}: the {name} is empty")
         others = {name: cells[at].strip() for name, at in more.items()}
-        rows.append(Row(reader.line_num, *(found.get(name, "") for name in COLUMNS), others))
+        part, group = found.get("split", ""), found.get("group", "")
+        rows.append(Row(reader.line_num, found["path"], found["label"], part, group, others))
     if not rows:
         raise DataError(f"{path} names no images: there is nothing below its first line")
     if not private:
