@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.errors import DataError
+from tensorgraph.errors import DataError, TensorgraphError
 from tensorgraph_medical import tags
 from tensorgraph_medical.reading import Header, package
 
@@ -92,7 +92,7 @@ def _parsed(path: Path, wanted: tuple[str, ...], *, whole: bool) -> Iterator[tup
                     stream, stop_before_pixels=not whole, specific_tags=list(wanted)
                 )
                 yield found, stream
-            except (DataError, OSError):
+            except (TensorgraphError, OSError):
                 raise
             except Exception as error:  # its text may hold what stands in the file
                 kind = type(error).__name__

@@ -81,19 +81,22 @@ class Nifti:
         return np.ascontiguousarray(turned.T).reshape(header.shape)
 
     def _parsed(self, start: bytes) -> Any:
-        lengths = int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big")
-        for length in lengths:
-            if length in HEADERS and len(start) >= length:
-                at, magic = MAGIC[length]
-                if start[at : at + len(magic)] == magic:
-                    kind = getattr(package("nibabel"), HEADERS[length])
-                    return kind(start[:length], check=False)
-                if start[at : at + 4] == b"ni1\0":
-                    raise DataError("has its voxels in another file (.img); save both as one .nii")
+        orders = {"<": int.from_bytes(start[:4], "little"), ">": int.from_bytes(start[:4], "big")}
+        for order, length in orders.items():
+            if length not in HEADERS or len(start) < length:
+                continue
+            at, magic = MAGIC[length]
+            if start[at : at + len(magic)] == magic:
+                kind = getattr(package("nibabel"), HEADERS[length])
+                return kind(start[:length], endianness=order, check=False)
+            if start[at : at + 4] == b"ni1\0":
+                raise DataError("has its voxels in another file (.img); save both as one .nii")
         raise DataError("is no NIfTI file: its header has neither length 348 nor 540, or is cut")
 
     def _stored(self, header: Any) -> tuple[tuple[str, ...], Stored]:
         nibabel = package("nibabel.orientations")
+        if not 1 <= int(header["dim"][0]) <= 7:
+            raise DataError(f"is damaged: its header says {header['dim'][0]} dimensions")
         shape, dtype = tuple(map(int, header.get_data_shape())), header.get_data_dtype()
         if len(shape) > 3 and math.prod(shape[3:]) != 1:
             raise DataError(
