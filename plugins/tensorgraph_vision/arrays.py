@@ -79,7 +79,7 @@ def _check(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
             f"({dtype}{list(shape)}), and the archive has {claims.amount(info.file_size - start)}"
         )
     try:
-        claims.check(claimed, info.compress_size)
+        claims.check(math.prod(shape), info.compress_size)
     except DataError as error:
         raise DataError(f"holds {name}, which {error}") from None
 

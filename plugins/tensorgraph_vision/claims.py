@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from tensorgraph.errors import DataError
 
-DEFLATE = 1032  # what a byte of zlib's can become at most; pictures are not packed tighter either
-ROOM, LIKELY = 256 << 20, 200  # what any file may become, and beyond that so many times its size
+MOST = (
+    8 * 1032
+)  # values in a byte: zlib makes at most 1032 bytes of it, of 8 black-white pixels each
+ROOM, LIKELY = 1 << 28, 200  # values that any file may have; beyond that so many in a byte
 
 
-def check(claimed: int, held: int) -> None:
-    """Refuse ``claimed`` bytes of pixels that a file of ``held`` bytes cannot, or hardly, hold."""
-    if claimed > held * DEFLATE:
+def check(values: int, held: int) -> None:
+    """Refuse a claim of ``values`` that a file of ``held`` bytes cannot, or hardly, hold."""
+    if values > held * MOST:
         raise DataError(
-            f"claims {amount(claimed)} of pixels, which a file of {amount(held)} cannot hold: it "
-            "is damaged, cut short or made to deceive"
+            f"claims {values:,} values, which a file of {amount(held)} cannot hold: it is damaged, "
+            "cut short or made to deceive"
         )
-    if claimed > max(ROOM, held * LIKELY):
+    if values > max(ROOM, held * LIKELY):
         raise DataError(
-            f"is a file of {amount(held)} that claims {amount(claimed)} of pixels: it is refused "
-            "as a decompression bomb; if it is none, save it uncompressed"
+            f"is a file of {amount(held)} that claims {values:,} values: it is refused as a "
+            "decompression bomb; if it is none, save it uncompressed"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections import defaultdict
@@ -124,10 +125,7 @@ class ImageFiles:
                 path.open("rb").close()  # it may be a folder, or not there
                 raise DataError(f"is of no kind that is read: {Formats().kinds}")
             header: Header = self.formats[file].header(path)
-            claimed = np.dtype(header.dtype).itemsize * header.channels
-            for side in header.shape:
-                claimed *= side
-            claims.check(claimed, path.stat().st_size)
+            claims.check(math.prod(header.shape) * header.channels, path.stat().st_size)
         except (DataError, OSError) as error:
             raise self._refused(file, error) from error
         return header
