@@ -15,6 +15,9 @@ from medical_help import dicom_file, nifti_file
 from PIL import Image
 from training_help import archive, command, pictures, train
 
+import tensorgraph as tg
+from tensorgraph.errors import DataError
+
 SCRIPT = Path(hostile.__file__)
 FEW = 2 << 20  # bytes: an error's own objects, and pages that the allocator takes at once
 
@@ -62,6 +65,32 @@ def test_no_more_is_allocated_than_twice_the_file(tmp_path, name, monkeypatch):
     size = path.stat().st_size
     assert found["objects"] <= 2 * size + FEW
     assert found["process"] <= 2 * size + 4 * FEW
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "suffix", [".png", ".bmp", ".tif", ".jpg", ".npz", ".dcm", ".nii", ".nii.gz"]
+)
+def test_a_changed_byte_is_read_or_refused(tmp_path, suffix, monkeypatch):
+    """Nothing else is raised, whatever byte is lost or changed."""
+    monkeypatch.setenv("TENSORGRAPH_PSEUDONYM_KEY", str(tmp_path / "key"))
+    good(tmp_path)
+    path, draw = tmp_path / f"good{suffix}", np.random.default_rng(0)
+    if not path.exists():
+        pytest.skip("the package that writes it is not here")
+    source, whole = tg.datasets["medmnist" if suffix == ".npz" else "image"], path.read_bytes()
+    refused = 0
+    for attempt in range(300):
+        data = bytearray(whole)
+        for _ in range(1 + attempt % 4):
+            data[draw.integers(0, len(data))] = draw.choice([0, 1, 0x7F, 0x80, 0xFF])
+        path.write_bytes(data if attempt % 3 else data[: draw.integers(0, len(data))])
+        try:
+            source.load(path)
+        except DataError as error:
+            refused += 1
+            assert str(path) in str(error)
+    assert 20 < refused < 300
 
 
 @pytest.fixture

@@ -56,7 +56,8 @@ class Dicom:
     def pixels(self, path: Path, header: Any) -> Any:
         with _parsed(path, (*tags.DESCRIBING, *tags.DECODING), whole=True) as (found, _):
             try:
-                stored = package("pydicom.pixels").pixel_array(found)
+                decode = package("pydicom.pixels").pixel_array
+                stored = decode(found, allow_excess_frames=False)
             except Exception as error:
                 raise _undecoded(found) from error
             if header.channels == 3:

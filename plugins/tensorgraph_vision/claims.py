@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from tensorgraph.errors import DataError
 
-MOST = (
-    8 * 1032
-)  # values in a byte: zlib makes at most 1032 bytes of it, of 8 black-white pixels each
+MOST = 8 * 1032  # values a byte: zlib makes 1032 bytes of one, of 8 black-white pixels each
 ROOM, LIKELY = 1 << 28, 200  # values that any file may have; beyond that so many in a byte
 
 
