@@ -59,7 +59,7 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value, settings.data.workers)
+    images = feed.Feed(dataset, mean, std, current.dtype.value, workers=settings.data.workers)
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
