@@ -68,13 +68,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _size(value: Any) -> tuple[int, int]:
+def _size(value: Any) -> tuple[int, ...]:
     sides = [value, value] if isinstance(value, int) else value
-    if not isinstance(sides, list | tuple) or len(sides) != 2:
+    if not isinstance(sides, list | tuple) or len(sides) not in (2, 3):
         raise ValueError
     if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sides):
         raise ValueError
-    return sides[0], sides[1]
+    return tuple(sides)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
@@ -122,18 +122,26 @@ POSITIVE = "a number above 0"
 
 @dataclass(frozen=True)
 class Data:
-    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1."""
+    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1.
+
+    ``workers`` threads read what is not kept in memory, 0 none and all in turn; unless it is said,
+    as many as there are processors, at most 8. The results are the same.
+    """
 
     name: str | None = _key(None, "the name of a dataset or of a reader", _text)
     path: str | None = _key(None, "the path of a file or folder", _text)
     val: float = _number(0.1, 0, 1, FRACTION, False)
     test: float = _number(0.2, 0, 1, FRACTION, False)
-    resize: tuple[int, int] | None = _key(None, "[height, width], or one number for both", _size)
+    resize: tuple[int, ...] | None = _key(
+        None, "[height, width], one number for both, or, of volumes, [depth, height, width]", _size
+    )
     channels: int | None = _key(None, "1 (grey) or 3 (colour)", _channels)
     mean: tuple[float, ...] | None = _key(None, "a list of numbers, one a channel", _numbers)
     std: tuple[float, ...] | None = _key(
         None, "a list of numbers above 0, one a channel", _positive_numbers
     )
+    workers: int | None = _whole(None, 0, 64)
+    cache: float = _number(1.0, 0, math.inf, "GiB of decoded images to keep, 0 for none", False)
     options: Mapping[str, Any] | None = _key(None, "a table of options of the reader", _options)
 
 

@@ -57,9 +57,9 @@ def run(
     model.eval()
     pays = often or steps.pays(model, feed.spec, len(indices), BATCH)
     with tg.no_grad():
-        for batch in feed.batches(indices, BATCH):
+        for batch, x in feed.ahead(feed.batches(indices, BATCH)):
             ask = infer if pays and (often or len(batch) == BATCH) else model
-            logits = ask(feed.images(batch))
+            logits = ask(x)
             found.append(softmax(logits.numpy()))
             if loss is not None:
                 total += loss(logits, feed.labels(batch)).item() * len(batch)
