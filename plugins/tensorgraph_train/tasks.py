@@ -65,6 +65,11 @@ def check_loss(train: Train, feed: Feed, loss: scores.Loss) -> None:
     """Take the loss of outputs that have no values yet, before anything is written."""
     n, classes = train.batch_size, len(feed.dataset.classes)
     task, name = feed.dataset.task, train.loss.name
+    if task != "classification" and name == LOSSES["classification"]:
+        raise ConfigError(  # it would take the labels for the shares of classes
+            f"train.loss: {name} is for one class an image, and {feed.dataset.name} is for {task}; "
+            f"{LOSSES[task]} does"
+        )
     outputs = tg.Tensor(None, ABSTRACT, tg.Spec((n, classes), feed.dtype))
     spec = tg.Spec((n,), "int64") if task == "classification" else outputs.spec
     try:
