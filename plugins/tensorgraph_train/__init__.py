@@ -25,6 +25,8 @@ def register_callbacks(register: Register) -> None:
 @hookimpl
 def register_walks(register: Register) -> None:
     register("run_file", "tensorgraph_train.parts:written_and_read")
+    register("run_images", "tensorgraph_train.prepare:images_of")
+    register("trained_model", "tensorgraph_train.checkpoint:trained_model")
 
 
 @hookimpl

@@ -164,6 +164,11 @@ def load_model(
     return card, model.eval()
 
 
+def trained_model(folder: Path) -> tg.Layer:
+    """The walk of that name: the model of a run folder, ready to predict."""
+    return load_model(folder)[1]
+
+
 def contents(folder: Path, kinds: Collection[str]) -> dict[str, Any] | None:
     """What is in the file of a model that cannot be made for want of a plugin; None if it can."""
     card, weights = read_model(folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, feed, parts, requirements
+from tensorgraph_train import checkpoint, feed, parts, requirements, runfile
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.runfile import Data, Named, Settings, near
 from tensorgraph_train.training import Run
@@ -162,6 +162,14 @@ def _at(settings: Settings, key: str) -> Any:
 
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
+
+
+def images_of(folder: Path) -> tg.Dataset:
+    """The walk ``run_images``: the run's own data, as its model takes them."""
+    card, _ = checkpoint.read_model(folder)
+    stored_at = folder / RUN_FILE
+    settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
+    return dataset_for(card, settings, None)
 
 
 def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:
