@@ -21,9 +21,8 @@ NUMBER = re.compile(r"–|[-+−]?\d[\d,.]*(e[-+]?\d+)?( ?%)?( … [-+−]?\d[\d
 TILE = 100  # pixels: the longer side of a small picture
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b5b5b", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
-STYLE: dict[
-    str, Any
-] = {  # of every plot; the colours are Okabe and Ito's (2008), told apart by all
+# of every plot; the colours are of Okabe and Ito (2008), which everybody can tell apart
+STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
     "axes.edgecolor": "#4a5360",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tensorgraph import config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tensorgraph.layer import Layer
     from tensorgraph.op import Op
@@ -64,7 +64,7 @@ class _Watch(config.Listener):
             self._add(step, out)
 
     def op(
-        self, op: Op[...], inputs: tuple[Tensor, ...], params: dict[str, Any], out: Tensor
+        self, op: Op[...], inputs: tuple[Tensor, ...], params: Mapping[str, Any], out: Tensor
     ) -> None:
         inside = next((step for step in self.running if step is not None), None)
         sources = [self.made[id(x)] for x in inputs if id(x) in self.made]

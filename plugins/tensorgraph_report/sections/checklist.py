@@ -29,8 +29,8 @@ def checklist(study: Study) -> str:
         parts.text(
             f"After CLAIM, the Checklist for Artificial Intelligence in Medical Imaging, in its "
             f"2024 update (Tejani et al., Radiology: Artificial Intelligence 2024; 6(4): e240300), "
-            f"which revises Mongan, Moy and Kahn (2020). Of its 44 items {filled} are filled in, at "
-            "least in part, from the files of this run; no program can know the rest. The items "
+            f"which revises Mongan, Moy and Kahn (2020). Of its 44 items {filled} are filled in, "
+            "at least in part, from the files of this run; no program can know the rest. The items "
             "are in fewer words here: the original's count."
         )
         + body

@@ -73,8 +73,8 @@ def _forest(study: Study, metrics: Mapping[str, Any]) -> str:
         forest(
             study,
             rows,
-            "Those of which more is better, drawn: a point, and its 95 % interval as a bar. A long bar says that the "
-            "test images are too few to know it well.",
+            "Those of which more is better, drawn: a point, and its 95 % interval as a bar. A long "
+            "bar says that the test images are too few to know it well.",
         )
         if len(rows) > 1
         else ""

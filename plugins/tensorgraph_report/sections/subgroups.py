@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from markupsafe import escape
+
 from tensorgraph_report import parts
 from tensorgraph_report.sections import named
 from tensorgraph_report.sections.data import FEWEST
@@ -50,7 +52,7 @@ def _column(study: Study, column: str, groups: dict[str, Any]) -> str:
         [name, f"{shown[name]['n']:,}", *(_cell(row.get(k)) for k in metrics)]
         for name, row in rows.items()
     ]
-    body = f"<h3>{parts.escape(column.capitalize())}</h3>\n"
+    body = f"<h3>{escape(column.capitalize())}</h3>\n"
     if len(points) > 1:
         body += forest(
             study,
