@@ -42,6 +42,7 @@ OTHERS = {
     "tensorgraph_walks": "",
     "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
+    "tensorgraph_metrics": "numpy",
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
-from tensorgraph_train import callbacks, metrics
+from tensorgraph_train import callbacks
 
 COMMANDS = ("train", "evaluate", "predict")
-
-
-@hookimpl
-def register_metrics(register: Register) -> None:
-    register("accuracy", metrics.accuracy)
-    register("auc", metrics.auc)
-    register("macro_f1", metrics.macro_f1)
 
 
 @hookimpl
@@ -25,8 +18,9 @@ def register_callbacks(register: Register) -> None:
 @hookimpl
 def register_walks(register: Register) -> None:
     register("run_file", "tensorgraph_train.parts:written_and_read")
-    register("run_images", "tensorgraph_train.prepare:images_of")
-    register("trained_model", "tensorgraph_train.checkpoint:trained_model")
+    register("run_images", "tensorgraph_train.opened:images")
+    register("trained_model", "tensorgraph_train.opened:model")
+    register("trained", "tensorgraph_train.outcome:trained")
 
 
 @hookimpl

@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, feed, parts, requirements, runfile
+from tensorgraph_train import checkpoint, feed, parts, requirements, tasks
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.runfile import Data, Named, Settings, near
 from tensorgraph_train.training import Run
@@ -22,13 +22,12 @@ RUN_FILE = "run.toml"
 def named(settings: Settings) -> Settings:
     """Look up every name and write out every option, before anything slow begins."""
     train = settings.train
-    if train.metric != "loss":
+    if train.metric not in (None, "loss"):
         tg.metrics[train.metric]
     if settings.data.name is not None and settings.data.path is None:
         tg.datasets[settings.data.name]
     resolve = parts.resolve
     changes: dict[str, Any] = {
-        "loss": resolve(tg.losses, "train.loss", train.loss, first=2),
         "optimizer": resolve(
             tg.optimizers,
             "train.optimizer",
@@ -39,6 +38,8 @@ def named(settings: Settings) -> Settings:
         "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }
+    if train.loss is not None:
+        changes["loss"] = resolve(tg.losses, "train.loss", train.loss, first=2)
     if train.regularizer is not None:
         changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)
     model = resolve(tg.models, "model", settings.model, reserved="classes")
@@ -50,6 +51,10 @@ def run(settings: Settings) -> Run:
     """Load the data, build the model and what trains it, under the settings in force."""
     seed = settings.train.seed
     dataset = feed.load(settings.data, seed)
+    settings = dataclasses.replace(
+        settings, train=tasks.with_defaults(settings.train, dataset.task)
+    )
+    settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
     if mean is None or std is None:
@@ -59,7 +64,7 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value)
+    images = feed.Feed(dataset, mean, std, current.dtype.value, feed.scale(dataset))
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
@@ -82,6 +87,8 @@ def run(settings: Settings) -> Run:
         std=std,
         tensorgraph=metadata.version("tensorgraph"),
         requires=requirements.of_run(settings, model, images.spec),
+        task=dataset.task,
+        target=images.target,
     )
     return Run(settings, images, card, model)
 
@@ -164,14 +171,6 @@ def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
-def images_of(folder: Path) -> tg.Dataset:
-    """The walk ``run_images``: the run's own data, as its model takes them."""
-    card, _ = checkpoint.read_model(folder)
-    stored_at = folder / RUN_FILE
-    settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
-    return dataset_for(card, settings, None)
-
-
 def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:
     """The run's own data, or other data brought to the size that the model takes."""
     data = settings.data
@@ -180,6 +179,10 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
         resize = (card.input[-2], card.input[-1])
         data = Data(name=name, path=path, resize=resize, channels=card.input[0])
     dataset = feed.load(data, settings.train.seed)
+    if dataset.task != card.task:
+        raise ConfigError(
+            f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"
+        )
     if tuple(dataset.classes) != card.classes:
         raise ConfigError(
             f"{dataset.name} has the classes {', '.join(dataset.classes)}, and the model was "

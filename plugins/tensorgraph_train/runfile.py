@@ -108,6 +108,17 @@ def _names(value: Any) -> tuple[Named, ...]:
     return tuple(map(_named, value))
 
 
+def _threshold(value: Any) -> str | Table:
+    if value == "youden":
+        return str(value)
+    if not isinstance(value, dict) or [*value] != ["sensitivity"]:
+        raise ValueError
+    least = value["sensitivity"]
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 < least <= 1:
+        raise ValueError
+    return {"sensitivity": float(least)}
+
+
 def _channels(value: Any) -> int:
     if isinstance(value, bool) or value not in (1, 3):
         raise ValueError
@@ -148,16 +159,28 @@ class Train:
     dtype: str | None = _key(None, '"float32" or "float64"', _text)
     precision: str | None = _key(None, '"default" or "strict"', _text)
     compile: bool = _key(True, "true or false", _flag)
-    loss: Named = field(default=Named("cross_entropy"), metadata=NAMED)
+    loss: Named | None = field(default=None, metadata=NAMED)  # by default that of the task
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)
     schedule: Named = field(default=Named("cosine"), metadata=NAMED)
     regularizer: Named | None = field(default=None, metadata=NAMED)
     clip_norm: float | None = _number(None, 0, math.inf, POSITIVE, True)
     clip_value: float | None = _number(None, 0, math.inf, POSITIVE, True)
-    metric: str = _key("accuracy", 'the name of a metric, or "loss"', _text)
+    metric: str | None = _key(None, 'the name of a metric, or "loss"', _text)  # likewise
     patience: int | None = _whole(None, 1)
     checkpoint_every: float = _number(30.0, 0, math.inf, "seconds, 0 for every batch", False)
     callbacks: tuple[Named, ...] = _key((Named("history"), Named("progress")), NAMES, _names)
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What is reported besides: the rule for the threshold, which of two classes is the positive
+    one (the second by default), and for which prevalence PPV and NPV are given."""
+
+    threshold: str | Mapping[str, float] = _key(
+        "youden", '"youden", or {sensitivity = 0.9}: a number above 0 and at most 1', _threshold
+    )
+    positive: str | None = _key(None, "the name of a class", _text)
+    prevalence: float | None = _number(None, 0, 1, "a number above 0 and below 1", True)
 
 
 @dataclass(frozen=True)
@@ -167,12 +190,13 @@ class Settings:
     data: Data = field(default_factory=Data)
     model: Named = field(default_factory=lambda: Named("small_cnn"))
     train: Train = field(default_factory=Train)
+    evaluate: Evaluate = field(default_factory=Evaluate)
 
     def toml(self) -> str:
         return toml.dumps(_plain(self))
 
 
-SECTIONS: dict[str, type] = {"data": Data, "model": Named, "train": Train}
+SECTIONS: dict[str, type] = {"data": Data, "model": Named, "train": Train, "evaluate": Evaluate}
 
 
 def _plain(value: Any) -> Any:

@@ -68,7 +68,7 @@ def train(
 def _train(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
-    from tensorgraph_train import display, prepare, scores, storage
+    from tensorgraph_train import display, outcome, prepare, storage
 
     chosen, settings_in_force = common.scope(settings, backend, origin)
     with settings_in_force:
@@ -86,11 +86,7 @@ def _train(
             else:
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
             run.fit()
-            name, indices = common.split(run.feed.dataset, None)
-            found, _ = scores.run(run.model, run.infer, run.feed, indices)
-            labels = run.feed.dataset.labels[indices]
-            evaluation = scores.figures(found, labels, run.card.classes, name)
-            scores.save(run.folder, evaluation)
+            evaluation = outcome.written(run)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
         except OSError as error:
