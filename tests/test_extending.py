@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import tempfile
 import typing
 from pathlib import Path
 
@@ -65,6 +66,18 @@ def walks(registry):
     w = tg.tensor([1.0, 2.0], requires_grad=True)
     found = registry.op_counts(lambda x: (w * x * x).sum().backward(), tg.tensor([3.0, 4.0]))
     assert found == {"multiply": 4, "sum": 1}
+
+
+def sections(registry):
+    from tensorgraph_report.study import Study
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study.__new__(Study)
+        study.folder, study.notes = Path(folder), []
+        assert "no history.jsonl" in registry.image_rate(study)
+        epochs = [{"epoch": 1, "images_per_second": 200.4}, {"epoch": 2, "images_per_second": 310}]
+        study.history = epochs
+        assert 'alt="From 200 to 310 images a second."' in registry.image_rate(study)
 
 
 def checks(registry):

@@ -1,4 +1,4 @@
-"""What lies behind the curves: rates at every threshold, calibration, net benefit.
+"""What lies behind the curves: rates at every threshold, calibration.
 
 ``truth`` is 0 or 1 and ``p`` a probability, NumPy arrays (n,).
 """
@@ -76,11 +76,3 @@ def wilson(share: float, n: int) -> tuple[float, float]:
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z / (1 + Z * Z / n) * np.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     return float(max(centre - half, 0.0)), float(min(centre + half, 1.0))
-
-
-def net_benefit(truth: Any, p: Any, thresholds: Any) -> Any:
-    """Vickers and Elkin's (2006): true positives less the false ones at their price, an image."""
-    called = p[None] >= thresholds[:, None]
-    true = (called & (truth[None] == 1)).mean(1)
-    false = (called & (truth[None] == 0)).mean(1)
-    return true - false * thresholds / (1 - thresholds)

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NUMBER = re.compile(r"–|[-+−]?\d[\d,.]*(e[-+]?\d+)?( ?%)?( … [-+−]?\d[\d,.]*)?( \(.+\))?")
+NUMBER = re.compile(r"–|[-+−]?\d[\d,.]*(e[-+]?\d+)?(\s?%)?(\s…\s[-+−]?\d[\d,.]*)?(\s\(.+\))?")
 TILE = 100  # pixels: the longer side of a small picture
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#5b5b5b", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
@@ -149,7 +149,7 @@ def interval(row: dict[str, Any] | None, digits: int = 3) -> str:
     """ "0.912 … 0.958", or a dash."""
     if not row or row.get("low") is None:
         return "–"
-    return f"{row['low']:.{digits}f} … {row['high']:.{digits}f}"
+    return f"{row['low']:.{digits}f}\u00a0…\u00a0{row['high']:.{digits}f}"
 
 
 def value(row: dict[str, Any] | None, digits: int = 3) -> str:

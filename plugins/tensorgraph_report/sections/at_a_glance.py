@@ -31,7 +31,7 @@ def at_a_glance(study: Study) -> str:
             "evaluation.json", "nothing is known of how good it is: run 'tensorgraph evaluate'"
         )
     body += _headline(found)
-    what = "patients" if found.get("resampled_by") in ("patient", "group") else "images"
+    what = "patients" if found.get("resampled_by") == "patient" else "images"
     body += study.text(
         f"Measured on {count(found['n'], 'image')} of the split {found['split']!r}, which training "
         f"has not seen. Under each figure stands its 95 % interval: resampling {what} would move "
@@ -46,7 +46,7 @@ def _listed(names: tuple[str, ...], limit: int = 12) -> str:
 
 
 def _headline(found: dict[str, Any]) -> str:
-    metrics = {**found.get("metrics", {}), **_at_threshold(found)}
+    metrics = {**found["metrics"], **(found.get("at_threshold") or {})}
     cells = []
     for name in [name for name in SHOWN if name in metrics][:MOST]:
         row = metrics[name]
@@ -57,12 +57,6 @@ def _headline(found: dict[str, Any]) -> str:
             ).format(named(name), parts.value(row), parts.interval(row))
         )
     return str(Markup('<dl class="headline">{}</dl>\n').format(Markup("").join(cells)))
-
-
-def _at_threshold(found: dict[str, Any]) -> dict[str, Any]:
-    rows = found.get("at_threshold") or {}
-    rows = rows.get("metrics", rows)
-    return {k: v for k, v in rows.items() if isinstance(v, dict) and "value" in v}
 
 
 def _audit(study: Study) -> str:

@@ -144,9 +144,7 @@ def _metrics(study: Study) -> str:
 def _uncertainty(study: Study) -> str:
     if not study.evaluation:
         return ""
-    what = {"patient": "patients", "group": "patients"}.get(
-        study.evaluation.get("resampled_by", ""), "images"
-    )
+    what = "patients" if study.evaluation.get("resampled_by") == "patient" else "images"
     return f"95 % intervals, over {what}; not over training runs."
 
 

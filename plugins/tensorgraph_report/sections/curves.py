@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tensorgraph_report import parts
-from tensorgraph_report.operating import Rates, calibration, net_benefit, rates
+from tensorgraph_report.operating import Rates, calibration, rates
 from tensorgraph_report.study import Rows, Study
 
 MOST = len(parts.COLOURS)  # curves that can be told apart in one plot
@@ -69,7 +69,7 @@ def curves_of(study: Study, rows: Rows) -> Iterator[Curve]:
 def _operating_point(study: Study, shown: list[Curve]) -> tuple[float, float, float] | None:
     """Sensitivity, 1 − specificity and precision at the chosen threshold; of one curve only."""
     threshold = (study.evaluation.get("threshold") or {}).get("value")
-    if threshold is None or len(shown) != 1:
+    if not isinstance(threshold, float) or len(shown) != 1:
         return None
     called, truth = shown[0].p >= threshold, shown[0].truth == 1
     precision = float(truth[called].mean()) if called.any() else 1.0
@@ -180,12 +180,11 @@ def _calibration(study: Study, shown: list[Curve]) -> str:
 
 
 def _decision(study: Study, shown: list[Curve]) -> str:
-    if len(shown) > 1:
+    found = study.evaluation.get("decision_curve")
+    if not found or len(shown) > 1:
         return ""
     (curve,) = shown
-    thresholds = np.linspace(0.01, 0.99, 99)
-    model = net_benefit(curve.truth, curve.p, thresholds)
-    everyone = net_benefit(curve.truth, np.ones_like(curve.p), thresholds)
+    thresholds, model, everyone = (np.array(found[k]) for k in ("threshold", "model", "all"))
     figure = study.plot()
     axes = figure.subplots()
     axes.axhline(0, color="#9aa3ad", linewidth=1.2, label="nobody")

@@ -140,7 +140,7 @@ def _spread(values: Any, rows: Rows, splits: list[str]) -> list[str]:
             cells.append("–")
             continue
         low, middle, high = np.percentile(own, [5, 50, 95])
-        cells.append(f"{middle:g} ({low:g} … {high:g})")
+        cells.append(f"{middle:.3g} ({low:.3g}\u00a0…\u00a0{high:.3g})")
     return cells
 
 

@@ -54,6 +54,8 @@ def _judged(study: Study, rows: Rows) -> tuple[Any, Any, Any, list[str]]:
     p, names = rows.values, np.array(rows.names)
     threshold = study.evaluation.get("threshold") or {}
     if study.task == "multilabel":
+        limits = threshold.get("value") or {}
+        limit = np.array([limits.get(name, 0.5) for name in rows.names])
         truth = np.array([[n in str(x).split("|") for n in rows.names] for x in rows.label])
         off = np.where(truth, 1 - p, p)
         at = off.argmax(1)
@@ -62,7 +64,8 @@ def _judged(study: Study, rows: Rows) -> tuple[Any, Any, Any, list[str]]:
             f"{names[j]}: {'is' if t[j] else 'is not'}, said {q[j]:.2f}"
             for j, t, q in zip(at, truth, p, strict=True)
         ]
-        return certain > 0.5, certain, np.abs(p - 0.5).min(1), words
+        wrong = ((p >= limit) != truth).any(1)
+        return wrong, certain, np.abs(p - limit).min(1), words
     answer = p.argmax(1)
     ordered = np.sort(p, axis=1)
     margin = ordered[:, -1] - ordered[:, -2]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import tensorgraph as tg
 from tensorgraph_report import parts
 from tensorgraph_report.sections import count, named
 from tensorgraph_report.study import Study
 
 DRAWN = (-1.0, 1.0)  # figures within, of which more is better
-LESS = ("brier", "brier_score", "ece", "expected_calibration_error", "mae", "rmse")  # is better
 
 
 def performance(study: Study) -> str:
@@ -40,26 +40,33 @@ def measured(rows: Mapping[str, Any]) -> dict[str, Any]:
 
 def _table(study: Study, metrics: Mapping[str, Any], caption: str) -> str:
     rows = [
-        [named(k) + " (less is better)" * (k in LESS), parts.value(v), parts.interval(v)]
+        [
+            named(k) + " (less is better)" * less_is_better(k),
+            parts.value(v),
+            parts.interval(v),
+            v.get("method") or "–",
+        ]
         for k, v in measured(metrics).items()
     ]
-    return study.table(["", "value", "95 % interval"], rows, caption)
+    return study.table(["", "value", "95 % interval", "by"], rows, caption)
 
 
 def _baseline(study: Study, found: dict[str, Any]) -> str:
     baseline = found.get("baseline")
     if not baseline:
         return ""
-    name = baseline.get("class") or baseline.get("majority") or baseline.get("answer")
-    figures = {k: _number(v) for k, v in baseline.get("metrics", baseline).items()}
-    said = ", ".join(f"{named(k)} {v:.3f}" for k, v in figures.items() if v is not None)
-    who = f"Always answering {name!r}" if isinstance(name, str) else "A constant answer"
-    return study.text(f"{who} would score {said}: a model is worth what it has beyond that.")
+    said = " and ".join(
+        f"{named(k)} {parts.value(row)} ({parts.interval(row)})"
+        for k, row in measured(baseline["metrics"]).items()
+    )
+    return study.text(
+        f"Who says {baseline['rule']} without looking scores {said}: a model is worth what it has "
+        "beyond that."
+    )
 
 
-def _number(x: Any) -> float | None:
-    x = x.get("value") if isinstance(x, dict) else x
-    return float(x) if isinstance(x, int | float) and not isinstance(x, bool) else None
+def less_is_better(metric: str) -> bool:
+    return metric in tg.metrics and not getattr(tg.metrics[metric], "larger_is_better", True)
 
 
 def _forest(study: Study, metrics: Mapping[str, Any]) -> str:
@@ -67,7 +74,9 @@ def _forest(study: Study, metrics: Mapping[str, Any]) -> str:
     rows = {
         named(k): v
         for k, v in measured(metrics).items()
-        if k not in LESS and v.get("low") is not None and low <= v["low"] <= v["high"] <= high
+        if not less_is_better(k)
+        and v.get("low") is not None
+        and low <= v["low"] <= v["high"] <= high
     }
     return (
         forest(
@@ -97,21 +106,39 @@ def forest(study: Study, rows: Mapping[str, Any], caption: str, label: str = "")
 
 
 def _threshold(study: Study, found: dict[str, Any]) -> str:
-    threshold, rows = found.get("threshold"), found.get("at_threshold") or {}
-    rows = measured(rows.get("metrics", rows))
+    threshold, rows = found.get("threshold"), measured(found.get("at_threshold") or {})
     if not threshold or not rows:
         return ""
-    said = (
-        f"An image counts as {threshold.get('positive', 'positive')!r} from a probability of "
-        f"{threshold['value']:.3f} on. That threshold was chosen by {threshold['rule']} on the "
-        f"{threshold.get('chosen_on', 'val')} images, and was not touched after."
+    value, chosen = threshold["value"], threshold.get("chosen_on")
+    limits = value.items() if isinstance(value, Mapping) else [(threshold["positive"], value)]
+    said = "; ".join(f"“{name}” from a probability of {x:.3f} on" for name, x in limits)
+    how = (
+        f"chosen by the rule {threshold['rule']} on the {chosen} images, and not touched after"
+        if chosen
+        else "not chosen: there were no validation images"
     )
-    table = _table(study, rows, f"At the threshold {threshold['value']:.3f}.")
-    return "<h3>At the threshold</h3>\n" + study.text(said) + table
+    return (
+        "<h3>At the threshold</h3>\n"
+        + study.text(f"An image is called {said}: {how}.")
+        + _table(study, rows, "What is decided at the threshold, and how often it is right.")
+        + _prevalence(study, found)
+    )
+
+
+def _prevalence(study: Study, found: dict[str, Any]) -> str:
+    stated = found.get("at_prevalence")
+    if not stated:
+        return ""
+    return _table(
+        study,
+        measured(stated),
+        f"Where {stated['prevalence']:.1%} of those who are examined have it, as was stated; the "
+        "PPV and NPV above hold for the share among the tested images.",
+    )
 
 
 def _per_class(study: Study, found: dict[str, Any]) -> str:
-    classes = {k: measured(v) for k, v in (found.get("per_class") or {}).items()}
+    classes = {k: measured(v["metrics"]) for k, v in (found.get("per_class") or {}).items()}
     if len(classes) < 2:
         return ""
     names = list(dict.fromkeys(name for row in classes.values() for name in row))
