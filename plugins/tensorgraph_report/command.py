@@ -23,16 +23,15 @@ def report(
     It opens in any browser and needs no network. It holds no file name and no path of the images.
     """
     try:
-        from tensorgraph_report import page
+        from tensorgraph_report.page import html, write
+        from tensorgraph_report.study import Study
     except ImportError as error:
         raise ConfigError(
             f"report: {error.name} is not installed; pip install 'tensorgraph[report]'"
         ) from error
-    from tensorgraph_report.study import Study
-
     study = Study(folder)
     path = out or folder / "report.html"
-    page.write(path, page.html(study))
+    write(path, html(study))
     for sentence in study.notes:
         print(f"note  {sentence}")
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser")

@@ -25,5 +25,11 @@ def named(metric: str) -> str:
     return NAMES.get(metric, metric.replace("_", " ").capitalize())
 
 
+def within(metric: str) -> str:
+    """The same within a sentence."""
+    name = named(metric)
+    return name[0].lower() + name[1:] if name[1:2].islower() and name[0] not in "BCM" else name
+
+
 def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")

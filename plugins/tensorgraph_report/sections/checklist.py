@@ -154,7 +154,7 @@ def _robust(study: Study) -> str:
 
 def _internal(study: Study) -> str:
     split = study.evaluation.get("split")
-    return f"On the split {split!r} of the same data." if split else ""
+    return f"On the split “{split}” of the same data." if split else ""
 
 
 def _included(study: Study) -> str:

@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph_report import parts
-from tensorgraph_report.sections import count, named
+from tensorgraph_report.sections import count, named, within
 from tensorgraph_report.study import Study
 
+RULES = {"youden": "Youden's rule", "0.5": "nobody"}
 DRAWN = (-1.0, 1.0)  # figures within, of which more is better
 
 
@@ -19,17 +20,25 @@ def performance(study: Study) -> str:
         return study.missing(
             "evaluation.json", "its figures are not known: 'tensorgraph evaluate' makes it"
         )
-    metrics = found["metrics"]
+    metrics, decided = measured(found["metrics"]), measured(found.get("at_threshold") or {})
+    free = {k: v for k, v in metrics.items() if k not in decided}
+    images = f"{count(found['n'], 'image')} of the split “{found['split']}”"
     body = _baseline(study, found)
     body += _table(
         study,
-        metrics,
-        f"On {count(found['n'], 'image')} of the split "
-        f"{found['split']!r}: each figure with its 95 % interval. A dash: not defined "
-        "on these images.",
+        free,
+        f"On {images}: each figure with its 95 % interval, and how that was found. A dash: not "
+        "defined on these images." + " None of these depends on a threshold." * bool(decided),
     )
-    body += _forest(study, metrics)
-    body += _threshold(study, found)
+    body += _threshold(study, found, decided)
+    body += _forest(study, {**free, **decided})
+    if decided:
+        body += _table(
+            study,
+            {k: v for k, v in metrics.items() if k in decided},
+            "The same figures where an image is called what is most probable.",
+            folded="The same without a chosen threshold",
+        )
     return body + _per_class(study, found)
 
 
@@ -38,7 +47,7 @@ def measured(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in rows.items() if isinstance(v, dict) and "value" in v}
 
 
-def _table(study: Study, metrics: Mapping[str, Any], caption: str) -> str:
+def _table(study: Study, metrics: Mapping[str, Any], caption: str, folded: str = "") -> str:
     rows = [
         [
             named(k) + " (less is better)" * less_is_better(k),
@@ -48,7 +57,7 @@ def _table(study: Study, metrics: Mapping[str, Any], caption: str) -> str:
         ]
         for k, v in measured(metrics).items()
     ]
-    return study.table(["", "value", "95 % interval", "by"], rows, caption)
+    return study.table(["", "value", "95 % interval", "by"], rows, caption, folded=folded)
 
 
 def _baseline(study: Study, found: dict[str, Any]) -> str:
@@ -56,12 +65,12 @@ def _baseline(study: Study, found: dict[str, Any]) -> str:
     if not baseline:
         return ""
     said = " and ".join(
-        f"{named(k)} {parts.value(row)} ({parts.interval(row)})"
+        f"{within(k)} {parts.value(row)} ({parts.interval(row)})"
         for k, row in measured(baseline["metrics"]).items()
     )
     return study.text(
-        f"Who says {baseline['rule']} without looking scores {said}: a model is worth what it has "
-        "beyond that."
+        f"Who answers “{baseline['rule']}” without looking scores {said}: a model is worth "
+        "what it has beyond that."
     )
 
 
@@ -105,15 +114,16 @@ def forest(study: Study, rows: Mapping[str, Any], caption: str, label: str = "")
     return study.figure(figure, caption, f"Points with intervals: {said}.")
 
 
-def _threshold(study: Study, found: dict[str, Any]) -> str:
-    threshold, rows = found.get("threshold"), measured(found.get("at_threshold") or {})
+def _threshold(study: Study, found: dict[str, Any], rows: Mapping[str, Any]) -> str:
+    threshold = found.get("threshold")
     if not threshold or not rows:
         return ""
     value, chosen = threshold["value"], threshold.get("chosen_on")
     limits = value.items() if isinstance(value, Mapping) else [(threshold["positive"], value)]
     said = "; ".join(f"“{name}” from a probability of {x:.3f} on" for name, x in limits)
     how = (
-        f"chosen by the rule {threshold['rule']} on the {chosen} images, and not touched after"
+        f"chosen by {RULES.get(threshold['rule'], threshold['rule'])} on the {chosen} images, and "
+        "not touched after"
         if chosen
         else "not chosen: there were no validation images"
     )
