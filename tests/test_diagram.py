@@ -35,7 +35,7 @@ def test_a_sequence():
     root = drawn(model)
     assert boxes(root) == {
         "input": ["input", "3×32×32"],
-        "0": ["Conv2d(8, 3, padding=1)", "then relu", "8×32×32 · 224 parameters", "0"],
+        "0": ["Conv2d(8, 3, padding=1), then relu", "8×32×32 · 224 parameters", "0"],
         "2": ["Flatten", "8192", "2"],
         "3": ["Linear(5)", "5 · 40,965 parameters", "3"],
     }
@@ -92,3 +92,13 @@ def test_boxes_do_not_overlap_and_lie_within():
         assert x + w <= width
         bottom = y + h
     assert bottom <= height
+
+
+def test_what_is_long_is_cut():
+    root = drawn(tg.models["resnet18"](classes=2))
+    assert max(len(text) for texts in boxes(root).values() for text in texts) <= 46
+    title, row, path = boxes(root)["layer2.0.downsample.0"]
+    assert title.startswith("Conv2d(128, 1, stride=2")
+    assert row == "128×16×16 · 8,192 parameters"
+    assert path.startswith("…")
+    assert path.endswith("downsample.0")

@@ -63,8 +63,14 @@ def diagram(model: Layer, x: Spec) -> str:
 def _rows(step: Step) -> list[str]:
     shape = "×".join(map(str, step.output.shape[1:])) or "scalar"
     counted = f" · {step.parameters:,} parameters" if step.parameters else ""
-    then = [f"then {', '.join(step.then)}"] if step.then else []
-    return [step.title, *then, shape + counted]
+    then = f"then {', '.join(step.then)}"
+    if not step.then:
+        said = [step.title]
+    elif len(step.title) + len(then) + 2 <= LETTERS:
+        said = [f"{step.title}, {then}"]
+    else:
+        said = [step.title, then]
+    return [*said, shape + counted]
 
 
 def _height(rows: list[str]) -> float:
@@ -120,18 +126,19 @@ def _box(root: Any, step: Step, top: float, rows: list[str]) -> None:
     place = {"x": MARGIN, "y": top, "width": WIDTH, "height": _height(rows), "rx": 4}
     _add(group, "rect", **place, fill=TRAINED if step.parameters else PLAIN, stroke=LINE)
     for i, text in enumerate(rows):
-        y = top + ROW * (i + 1) - 2
-        room = LETTERS - (len(step.path) + 1 if i == 0 and step.path else 0)
-        shown = text if len(text) <= room else text[: room - 1] + "…"
-        line = _add(group, "text", x=MARGIN + PAD, y=y, fill=QUIET if i else INK)
+        shown = text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
+        line = _add(
+            group, "text", x=MARGIN + PAD, y=top + ROW * (i + 1) - 2, fill=QUIET if i else INK
+        )
         line.text = shown
         if i == 0:
             line.set("font-weight", "600")
-    if step.path:
-        right = MARGIN + WIDTH - PAD
-        path = _add(group, "text", x=right, y=top + ROW - 2, fill=QUIET)
+    if step.path:  # at the end of the last row, where its end is what tells paths apart
+        room = LETTERS - len(rows[-1]) - 2
+        right = {"x": MARGIN + WIDTH - PAD, "y": top + ROW * len(rows) - 2}
+        path = _add(group, "text", **right, fill=QUIET)
         path.set("text-anchor", "end")
-        path.text = step.path
+        path.text = step.path if len(step.path) <= room else "…" + step.path[1 - room :]
 
 
 def _number(x: float) -> str:

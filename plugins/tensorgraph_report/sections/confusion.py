@@ -29,6 +29,8 @@ def confusion(study: Study) -> str:
             Markup('<td class="s{}">{:,}<small>{:.0%}</small></td>').format(
                 round(10 * n / total), n, n / total
             )
+            if n
+            else Markup("<td>·</td>")
             for n in row
         )
         lines.append(Markup('<tr><th scope="row">{}</th>{}</tr>').format(name, cells))

@@ -135,7 +135,8 @@ def _precision(study: Study, shown: list[Curve], point: Any) -> str:
         ylim=(-0.01, 1.01),
     )
     _legend(axes, shown, "lower left")
-    shares = ", ".join(f"{curve.name} {curve.truth.mean():.1%}" for curve in shown)
+    share = sorted(float(curve.truth.mean()) for curve in shown)
+    shares = f"{share[0]:.1%}" + f" to {share[-1]:.1%}" * (len(share) > 1)
     return study.figure(
         figure,
         "Precision against recall: of those called positive how many are, against how many of the "
@@ -146,23 +147,21 @@ def _precision(study: Study, shown: list[Curve], point: Any) -> str:
 
 
 def _calibration(study: Study, shown: list[Curve]) -> str:
+    """Of several classes all claims together: each by itself would have too few."""
+    bins = calibration(
+        np.concatenate([curve.truth for curve in shown]),
+        np.concatenate([curve.p for curve in shown]),
+    )
     figure = study.plot()
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="#9aa3ad", linewidth=1)
-    said = []
-    for curve in shown:
-        bins = calibration(curve.truth, curve.p)
-        x, y = [b.said for b in bins], [b.found for b in bins]
-        if len(shown) == 1:
-            below = [max(b.found - b.low, 0) for b in bins]
-            above = [max(b.high - b.found, 0) for b in bins]
-            axes.errorbar(x, y, [below, above], fmt="none", ecolor="#7a8590", elinewidth=1)
-            said = [f"{b.said:.2f} said, {b.found:.2f} found among {b.n}" for b in bins]
-        axes.plot(x, y, marker="o", markersize=4, label=curve.name, **curve.style)
+    x, y = [b.said for b in bins], [b.found for b in bins]
+    bars = [[max(b.found - b.low, 0) for b in bins], [max(b.high - b.found, 0) for b in bins]]
+    axes.errorbar(x, y, bars, fmt="none", ecolor="#7a8590", elinewidth=1)
+    axes.plot(x, y, marker="o", markersize=4, color=parts.COLOURS[0])
     axes.set(
         xlabel="probability said", ylabel="share found", xlim=(-0.01, 1.01), ylim=(-0.01, 1.01)
     )
-    _legend(axes, shown, "upper left")
     temperature = (study.evaluation.get("calibration") or {}).get("temperature")
     scaled = (
         f" The probabilities were calibrated on the validation images (temperature "
@@ -170,12 +169,14 @@ def _calibration(study: Study, shown: list[Curve]) -> str:
         if temperature
         else ""
     )
+    whose = "" if len(shown) == 1 else ", for all classes drawn together"
+    said = "; ".join(f"{b.said:.2f} said, {b.found:.2f} found among {b.n}" for b in bins)
     return study.figure(
         figure,
         "Calibration: of the images to which about that probability was given, the share that was "
-        "so, with 95 % intervals. On the grey line the probabilities mean what they say; below it "
-        f"they are too high.{scaled}",
-        "Calibration plot" + (f": {'; '.join(said)}." if said else " of each class."),
+        f"so, with 95 % intervals{whose}. On the grey line the probabilities mean what they say; "
+        f"below it they are too high.{scaled}",
+        f"Calibration plot: {said}.",
     )
 
 

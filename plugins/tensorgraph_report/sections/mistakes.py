@@ -25,7 +25,8 @@ def mistakes(study: Study) -> str:
     hard = np.argsort(margin, kind="stable")[:SHOWN]
     body = study.text(
         f"{int(wrong.sum()):,} of {len(rows):,} tested images were taken for another class. The "
-        "number under each is its line in predictions.csv, which has its name."
+        "number under each is its line in predictions.csv, which has its name; then stand what it "
+        "is and the probability that was given."
     )
     if not sure:
         body += study.text("None was wrong, so none is shown as such.")
@@ -61,23 +62,23 @@ def _judged(study: Study, rows: Rows) -> tuple[Any, Any, Any, list[str]]:
         at = off.argmax(1)
         certain = off.max(1)
         words = [
-            f"{names[j]}: {'is' if t[j] else 'is not'}, said {q[j]:.2f}"
+            f"{'is' if t[j] else 'is not'} {names[j]}; P({names[j]}) = {q[j]:.3f}"
             for j, t, q in zip(at, truth, p, strict=True)
         ]
         wrong = ((p >= limit) != truth).any(1)
         return wrong, certain, np.abs(p - limit).min(1), words
-    answer = p.argmax(1)
+    answer, shown = p.argmax(1), p.argmax(1)
     ordered = np.sort(p, axis=1)
     margin = ordered[:, -1] - ordered[:, -2]
     if len(names) == 2 and threshold.get("positive") in rows.names:
         k = rows.names.index(threshold["positive"])
         called = p[:, k] >= threshold["value"]
-        answer = np.where(called, k, 1 - k)
+        answer, shown = np.where(called, k, 1 - k), np.full(len(p), k)
         margin = np.abs(p[:, k] - threshold["value"])
     certain = p[np.arange(len(p)), answer]
     words = [
-        f"is {label}, said {names[j]} {q:.2f}"
-        for label, j, q in zip(rows.label, answer, certain, strict=True)
+        f"is {label}; P({names[j]}) = {row[j]:.3f}"
+        for label, j, row in zip(rows.label, shown, p, strict=True)
     ]
     return names[answer] != rows.label, certain, margin, words
 

@@ -11,6 +11,7 @@ from tensorgraph_report.sections import count, named, within
 from tensorgraph_report.study import Study
 
 RULES = {"youden": "Youden's rule", "0.5": "nobody"}
+SPLITS = {"val": "validation"}
 DRAWN = (-1.0, 1.0)  # figures within, of which more is better
 
 
@@ -122,8 +123,8 @@ def _threshold(study: Study, found: dict[str, Any], rows: Mapping[str, Any]) -> 
     limits = value.items() if isinstance(value, Mapping) else [(threshold["positive"], value)]
     said = "; ".join(f"“{name}” from a probability of {x:.3f} on" for name, x in limits)
     how = (
-        f"chosen by {RULES.get(threshold['rule'], threshold['rule'])} on the {chosen} images, and "
-        "not touched after"
+        f"chosen by {RULES.get(threshold['rule'], threshold['rule'])} on the "
+        f"{SPLITS.get(chosen, chosen)} images, and not touched after"
         if chosen
         else "not chosen: there were no validation images"
     )
@@ -153,7 +154,7 @@ def _per_class(study: Study, found: dict[str, Any]) -> str:
         return ""
     names = list(dict.fromkeys(name for row in classes.values() for name in row))
     rows = [
-        [label, *(f"{parts.value(row.get(k))} ({parts.interval(row.get(k))})" for k in names)]
+        [label, *(f"{parts.value(row.get(k), 2)} ({parts.interval(row.get(k), 2)})" for k in names)]
         for label, row in classes.items()
     ]
     return study.table(

@@ -70,4 +70,4 @@ def _column(study: Study, column: str, groups: dict[str, Any]) -> str:
 
 
 def _cell(row: dict[str, Any] | None) -> str:
-    return f"{parts.value(row)} ({parts.interval(row)})" if row else "–"
+    return f"{parts.value(row, 2)} ({parts.interval(row, 2)})" if row else "–"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tensorgraph_report import parts
-from tensorgraph_report.sections import named
+from tensorgraph_report.sections import count, named
 from tensorgraph_report.study import Study
 
 
@@ -38,7 +38,7 @@ def training(study: Study) -> str:
         )
     kept = f"the weights kept are those of epoch {best}" if best else "the last weights were kept"
     seconds = sum(row["seconds"] for row in history)
-    intro = study.text(f"{len(epochs)} epochs took {duration(seconds)}; {kept}.")
+    intro = study.text(f"{count(len(epochs), 'epoch')} took {duration(seconds)}; {kept}.")
     return intro + study.beside(*figures)
 
 
@@ -103,6 +103,6 @@ def _marker(epochs: list[int]) -> str:
 def _mark(axes: Any, best: int | None) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if best is not None:
         axes.axvline(best, color="#4a5360", linestyle=":", linewidth=1.2)
