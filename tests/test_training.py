@@ -82,6 +82,7 @@ def test_a_run_folder_is_complete():
         "evaluation.json",
         "history.jsonl",
         "model.safetensors",
+        "predictions.csv",
         "run.toml",
     ]
     settings = runfile.settings(runfile.read(Path("out/run.toml")), {}, "out")

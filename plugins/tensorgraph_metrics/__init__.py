@@ -30,7 +30,7 @@ WALKS = {
     "settle": "decision:settle",
     "probabilities": "decision:probabilities",
     "evaluate": "evaluation:evaluate",
-    "paired_auc": "roc:paired",
+    "paired": "paired:paired",
 }
 
 

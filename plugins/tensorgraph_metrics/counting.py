@@ -111,7 +111,7 @@ def _share(hits: Function, of: Function, tasks: tuple[str, ...] = BINARY) -> Met
 
 
 def _positive_f1(c: Any) -> Any:
-    return 2 * c[..., 1, 1] / (c[..., 1].sum(-1) + c[..., :, 1].sum(-1))
+    return 2 * c[..., 1, 1] / (c[..., 1, :].sum(-1) + c[..., :, 1].sum(-1))
 
 
 accuracy = _share(_right, _all, ALL)

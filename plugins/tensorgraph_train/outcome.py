@@ -10,8 +10,13 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
+from tensorgraph import config
 from tensorgraph.errors import ConfigError
+<<<<<<< HEAD
 from tensorgraph_train import checkpoint, likeness, prepare, requirements, runfile, scores, steps
+=======
+from tensorgraph_train import checkpoint, prepare, requirements, runfile, scores, steps, storage
+>>>>>>> m-figures
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import Settings
@@ -23,6 +28,7 @@ from tensorgraph_train.training import Run
 class Trained:
     """A model with its best weights, and the images that it is asked about."""
 
+    folder: Path
     card: Card
     settings: Settings
     model: tg.Layer
@@ -38,9 +44,37 @@ class Trained:
         outputs, decision = self.outputs(indices), self.card.decision or {}
         return scores.probabilities(outputs, self.card.task, decision.get("temperature", 1.0))
 
+    def features(self, indices: Any) -> Any:
+        """What the last layer with parameters is given for these images (n, features)."""
+        heard, found = _LastInput(), []
+        with tg.no_grad(), config.listen(heard):
+            for batch in self.feed.batches(indices, scores.BATCH):
+                self.model(self.feed.images(batch))
+                found.append(heard.x.numpy().reshape(len(batch), -1))
+        return np.concatenate(found)
+
+    def on(self, images: Any) -> Trained:
+        """The same, asked about other images in place of these, one for each."""
+        dataset = dataclasses.replace(self.feed.dataset, images=images)
+        return dataclasses.replace(self, feed=dataclasses.replace(self.feed, dataset=dataset))
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the run folder, never seen half-written."""
+        storage.write(self.folder / name, text.encode())
+
     def split(self, name: str | None) -> tuple[str, Any]:
         """The images of a split; unless one is named those of test, or else of val or train."""
         return split(self.feed.dataset, name)
+
+
+class _LastInput(config.Listener):
+    """Hears what layers are given, and keeps that of the last one with parameters."""
+
+    x: Any = None
+
+    def enter(self, layer: tg.Layer, x: tg.Tensor) -> None:
+        if layer.own_parameters():
+            self.x = x
 
 
 def split(dataset: tg.Dataset, name: str | None) -> tuple[str, Any]:
@@ -62,7 +96,7 @@ def trained(folder: Path, data: str | None = None, compile: bool | None = None) 
     dataset = prepare.dataset_for(card, settings, data)
     feed = Feed(dataset, card.mean, card.std, card.dtype, card.target)
     wanted = settings.train.compile if compile is None else compile
-    return Trained(card, settings, model, steps.inference(model, wanted), feed)
+    return Trained(folder, card, settings, model, steps.inference(model, wanted), feed)
 
 
 def written(run: Run) -> dict[str, Any]:

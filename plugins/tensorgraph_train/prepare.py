@@ -13,7 +13,7 @@ import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
 from tensorgraph_train import checkpoint, feed, parts, requirements, tasks
 from tensorgraph_train.checkpoint import Card
-from tensorgraph_train.runfile import Data, Named, Settings, near
+from tensorgraph_train.runfile import BY_TASK, Data, Named, Settings, near
 from tensorgraph_train.training import Run
 
 RUN_FILE = "run.toml"
@@ -22,7 +22,7 @@ RUN_FILE = "run.toml"
 def named(settings: Settings) -> Settings:
     """Look up every name and write out every option, before anything slow begins."""
     train = settings.train
-    if train.metric not in (None, "loss"):
+    if train.metric not in (BY_TASK, "loss"):
         tg.metrics[train.metric]
     if settings.data.name is not None and settings.data.path is None:
         tg.datasets[settings.data.name]
@@ -38,7 +38,7 @@ def named(settings: Settings) -> Settings:
         "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }
-    if train.loss is not None:
+    if train.loss.name != BY_TASK:
         changes["loss"] = resolve(tg.losses, "train.loss", train.loss, first=2)
     if train.regularizer is not None:
         changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)

@@ -55,7 +55,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, str]]:
     names = [
         (tg.models, settings.model.name),
         (tg.datasets, settings.data.name or _reader(settings.data.path)),
-        (tg.losses, train.loss.name if train.loss else None),
+        (tg.losses, train.loss.name),
         (tg.optimizers, train.optimizer.name),
         (tg.schedules, train.schedule.name),
         (tg.regularizers, train.regularizer.name if train.regularizer else None),

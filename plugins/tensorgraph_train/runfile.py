@@ -129,6 +129,7 @@ NAMED = {"expects": 'a name, or a table with a name: {name = "…", …}', "conv
 NAMES = "a list of names, or of tables with a name"
 FRACTION = "a number from 0 up to, but not, 1"
 POSITIVE = "a number above 0"
+BY_TASK = "default"  # the name of what the labels call for
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,13 @@ class Train:
     dtype: str | None = _key(None, '"float32" or "float64"', _text)
     precision: str | None = _key(None, '"default" or "strict"', _text)
     compile: bool = _key(True, "true or false", _flag)
-    loss: Named | None = field(default=None, metadata=NAMED)  # by default that of the task
+    loss: Named = field(default=Named(BY_TASK), metadata=NAMED)
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)
     schedule: Named = field(default=Named("cosine"), metadata=NAMED)
     regularizer: Named | None = field(default=None, metadata=NAMED)
     clip_norm: float | None = _number(None, 0, math.inf, POSITIVE, True)
     clip_value: float | None = _number(None, 0, math.inf, POSITIVE, True)
-    metric: str | None = _key(None, 'the name of a metric, or "loss"', _text)  # likewise
+    metric: str = _key(BY_TASK, 'the name of a metric, or "loss"', _text)
     patience: int | None = _whole(None, 1)
     checkpoint_every: float = _number(30.0, 0, math.inf, "seconds, 0 for every batch", False)
     callbacks: tuple[Named, ...] = _key((Named("history"), Named("progress")), NAMES, _names)

@@ -13,7 +13,7 @@ from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import ConfigError, TensorgraphError
 from tensorgraph_train import scores
 from tensorgraph_train.feed import Feed
-from tensorgraph_train.runfile import Named, Train
+from tensorgraph_train.runfile import BY_TASK, Named, Train
 
 LOSSES = {
     "classification": "cross_entropy",
@@ -25,10 +25,11 @@ METRICS = {"classification": "accuracy", "multilabel": "auc", "regression": "los
 
 def with_defaults(train: Train, task: str) -> Train:
     """The same with the loss and the metric written out."""
+    loss, metric = train.loss, train.metric
+    if loss.name == BY_TASK:
+        loss = Named(LOSSES[task], loss.options)
     return dataclasses.replace(
-        train,
-        loss=train.loss or Named(LOSSES[task]),
-        metric=train.metric or METRICS[task],
+        train, loss=loss, metric=METRICS[task] if metric == BY_TASK else metric
     )
 
 
@@ -40,9 +41,9 @@ def check_metric(train: Train, dataset: tg.Dataset, indices: Any) -> None:
             "train.patience: without validation images nothing says when to stop; leave it "
             "out, or set data.val above 0"
         )
-    if name in (None, "loss") or not len(labels):
+    if name == "loss" or not len(labels):
         return
-    metric, task, classes = tg.metrics[str(name)], dataset.task, len(dataset.classes)
+    metric, task, classes = tg.metrics[name], dataset.task, len(dataset.classes)
     binary = task == "classification" and classes == 2
     tasks = getattr(metric, "tasks", ("classification",))
     if task not in tasks and not (binary and "binary" in tasks):
@@ -63,17 +64,23 @@ def check_metric(train: Train, dataset: tg.Dataset, indices: Any) -> None:
 def check_loss(train: Train, feed: Feed, loss: scores.Loss) -> None:
     """Take the loss of outputs that have no values yet, before anything is written."""
     n, classes = train.batch_size, len(feed.dataset.classes)
-    task, name = feed.dataset.task, train.loss.name if train.loss else ""
+    task, name = feed.dataset.task, train.loss.name
+    if task != "classification" and name == LOSSES["classification"]:
+        raise ConfigError(  # it would take the labels for the shares of classes
+            f"train.loss: {name} is for one class an image, and {feed.dataset.name} is for {task}; "
+            f"{LOSSES[task]} does"
+        )
     outputs = tg.Tensor(None, ABSTRACT, tg.Spec((n, classes), feed.dtype))
     spec = tg.Spec((n,), "int64") if task == "classification" else outputs.spec
     try:
         with tg.no_grad():
             shape = loss(outputs, tg.Tensor(None, ABSTRACT, spec)).shape
     except TensorgraphError as error:
-        takes = "logits and class numbers" if task == "classification" else f"{outputs.spec} twice"
+        gives = "a classifier gives, logits and class numbers"
+        if task != "classification":
+            gives = f"there is in {task}, {outputs.spec} of the model and of the labels"
         raise ConfigError(
-            f"train.loss: {name} does not take what a model for {task} gives, {takes}: {error}; "
-            f"{LOSSES[task]} does"
+            f"train.loss: {name} does not take what {gives}: {error}; {LOSSES[task]} does"
         ) from error
     if shape:
         raise ConfigError(

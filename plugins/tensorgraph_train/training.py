@@ -69,7 +69,6 @@ class Run:
 
     def _loss(self) -> scores.Loss:
         named = self.settings.train.loss
-        assert named is not None  # ``prepare.run`` has filled it in
         registered = tg.losses[named.name]
 
         def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
@@ -234,7 +233,7 @@ class Run:
         )
         record = {"val_loss": loss}
         value = -loss
-        if train.metric not in (None, "loss"):
+        if train.metric != "loss":
             metric, data = tg.metrics[train.metric], self.feed.dataset
             found = scores.probabilities(found, data.task)
             value = record[f"val_{train.metric}"] = float(
