@@ -2,14 +2,17 @@
 
 import csv
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import tensorgraph_report
 from PIL import Image
 from training_help import command
 
 import tensorgraph as tg
 
+BUILT_IN = [name.replace("_", "-") for name in tensorgraph_report.SECTIONS]
 FINDINGS = [
     ("patients across splits", "fine", "No patient is in two splits."),
     ("exact duplicates", "warning", "2 images are equal."),
@@ -73,3 +76,40 @@ def edited(folder, name, change):
     content = json.loads(path.read_text("utf-8"))
     change(content)
     path.write_text(json.dumps(content), "utf-8")
+
+
+class Page(HTMLParser):
+    """The elements of a page, and the text of each section."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text, self.section = [], [], {}, ""
+        self.feed(text)
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.elements.append((tag, attributes))
+        if tag == "section":
+            self.section = attributes["id"]
+        if tag not in ("meta", "link", "img", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+        if tag == "section":
+            self.section = ""
+
+    def handle_data(self, data):
+        self.text[self.section] = self.text.get(self.section, "") + " ".join(data.split()) + " "
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def report(folder):
+    assert command("report", folder) == 0
+    return Page((Path(folder) / "report.html").read_text("utf-8"))

@@ -15,6 +15,7 @@ SECTIONS = (  # in the order in which they are read
     "confusion",
     "mistakes",
     "subgroups",
+    "robustness",
     "model",
     "the_run",
     "checklist",

@@ -18,7 +18,7 @@ from tensorgraph.backend import imported
 from tensorgraph_report.parts import STYLE, environment, text
 from tensorgraph_report.study import Study
 
-LAST_BEFORE_STRANGERS = "subgroups"
+LAST_BEFORE_STRANGERS = "robustness"
 SHADES = [f"#{255 - 24 * i:02x}{255 - 17 * i:02x}{255 - 11 * i:02x}" for i in range(11)]  # to blue
 
 
@@ -83,4 +83,5 @@ def _sections(study: Study) -> Iterator[Section]:
             body = text(f"This section could not be made: {note}.", "missing")
         if body:
             title: Any = escape(name.replace("_", " ").capitalize())
-            yield Section(name.replace("_", "-"), title, Markup(body))
+            unbroken = body.replace(" %", "\u00a0%")  # a number and its % stay on one line
+            yield Section(name.replace("_", "-"), title, Markup(unbroken))

@@ -86,6 +86,11 @@ class Study:
         return list((self._read("audit.json", json.loads) or {}).get("findings", ()))
 
     @functools.cached_property
+    def shift(self) -> dict[str, Any]:
+        """shift.json: the figures under changes of the images."""
+        return self._read("shift.json", json.loads) or {}
+
+    @functools.cached_property
     def provenance(self) -> dict[str, Any]:
         """provenance.json: the machine, the versions, the hashes of the data, when and how long."""
         return self._read("provenance.json", json.loads) or {}

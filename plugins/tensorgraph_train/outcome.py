@@ -12,11 +12,16 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
-<<<<<<< HEAD
-from tensorgraph_train import checkpoint, likeness, prepare, requirements, runfile, scores, steps
-=======
-from tensorgraph_train import checkpoint, prepare, requirements, runfile, scores, steps, storage
->>>>>>> m-figures
+from tensorgraph_train import (
+    checkpoint,
+    likeness,
+    prepare,
+    requirements,
+    runfile,
+    scores,
+    steps,
+    storage,
+)
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import Settings

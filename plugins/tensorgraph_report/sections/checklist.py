@@ -149,7 +149,7 @@ def _uncertainty(study: Study) -> str:
 
 
 def _robust(study: Study) -> str:
-    return "See shift.json." if (study.folder / "shift.json").is_file() else ""
+    return "Simulated changes of the scanner: see “Robustness”." if study.shift else ""
 
 
 def _internal(study: Study) -> str:

@@ -100,13 +100,22 @@ def _forest(study: Study, metrics: Mapping[str, Any]) -> str:
     )
 
 
-def forest(study: Study, rows: Mapping[str, Any], caption: str, label: str = "") -> str:
-    """Points with their intervals, a row each."""
+def forest(
+    study: Study,
+    rows: Mapping[str, Any],
+    caption: str,
+    label: str = "",
+    *,
+    nothing: float | None = None,
+) -> str:
+    """Points with their intervals, a row each; ``nothing`` is where a line stands for no effect."""
     figure = study.plot(4.2, 0.75 + 0.26 * len(rows))
     axes = figure.subplots()
     for y, row in enumerate(rows.values()):
         axes.plot([row["low"], row["high"]], [y, y], color=parts.COLOURS[0], linewidth=2.4)
         axes.plot(row["value"], y, "o", color=parts.COLOURS[0], markersize=5.5)
+    if nothing is not None:
+        axes.axvline(nothing, color="#4a5360", linestyle=":", linewidth=1.2)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(label)
