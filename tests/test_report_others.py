@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 from report_help import BUILT_IN, edited, manifest, report, trained
 from training_help import command
 
@@ -35,8 +36,6 @@ def everything(folder):
 
 def test_no_name_of_a_person_is_in_it(tmp_path, monkeypatch):
     """Names in folders, file names, groups, columns, and the pictures' own text."""
-    from PIL import Image, PngImagePlugin
-
     monkeypatch.chdir(tmp_path)
     Path("Mustermann-Erika").mkdir()
     data = manifest("Mustermann-Erika/set", city=[f"Ort{i}" for i in range(30)], sex=["f", "m"])
@@ -57,6 +56,73 @@ def test_no_name_of_a_person_is_in_it(tmp_path, monkeypatch):
     found = everything(run)
     for name in (b"Mustermann", b"Erika", b"Smith", b"Anna", b"Doe", b"John", b"Jane", b"Ort7"):
         assert name not in found, name
+
+
+@pytest.mark.skipif("dicom" not in tg.formats, reason="no plugin reads DICOM files")
+def test_no_tag_of_a_dicom_file_is_in_it(tmp_path, monkeypatch):
+    pydicom = pytest.importorskip("pydicom")
+    monkeypatch.chdir(tmp_path)
+    data = manifest("images", site=["Lyon", "Basel"])
+    tags = {
+        "PatientName": "Doe^Jane",
+        "PatientID": "HOSP-4711",
+        "PatientBirthDate": "19501231",
+        "PatientAddress": "Sesame Street",
+        "InstitutionName": "Saint Secret",
+        "ReferringPhysicianName": "House^Gregory",
+        "AccessionNumber": "ACC-815",
+        "StudyDate": "20240203",
+    }
+    for i, path in enumerate(sorted(data.parent.glob("*.png"))):
+        with Image.open(path) as picture:
+            x = np.asarray(picture)
+        meta = pydicom.dataset.FileMetaDataset()
+        meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        meta.MediaStorageSOPClassUID = pydicom.uid.DigitalXRayImageStorageForPresentation
+        meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        file = pydicom.Dataset()
+        file.file_meta = meta
+        file.SOPClassUID, file.SOPInstanceUID = meta[0x00020002].value, meta[0x00020003].value
+        for tag, value in tags.items():
+            setattr(file, tag, value + (str(i // 2) if tag in ("PatientID", "PatientName") else ""))
+        file.Rows, file.Columns = x.shape
+        file.SamplesPerPixel, file.PhotometricInterpretation = 1, "MONOCHROME2"
+        file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 8, 8, 7, 0
+        file.PixelData = x.tobytes()
+        file.save_as(path.with_suffix(".dcm"), enforce_file_format=True)
+        path.unlink()
+    rows = [line.split(",") for line in data.read_text().replace(".png", ".dcm").splitlines()]
+    data.write_text("".join(f"{path},{label},{site}\n" for path, label, _, site in rows))
+    run = trained(data)
+    assert "patients, told apart by pseudonyms" in report(run).text["data"]
+    found = everything(run)
+    for value in (
+        "Doe",
+        "Jane",
+        "HOSP",
+        "1950",
+        "Sesame",
+        "Secret",
+        "House",
+        "ACC-815",
+        "20240203",
+    ):
+        assert value.encode() not in found, value
+
+
+def test_sentences_that_name_an_image_are_left_out(run):
+    name = tg.plugins.walk("run_images", run).names[0]
+
+    def add(found):
+        text = f"Nobody knows what {name} shows."
+        found["findings"].append(
+            {"check": "odd", "level": "warning", "text": text, "images": [], "figures": {}}
+        )
+
+    edited(run, "audit.json", add)
+    text = report(run).text["data"]
+    assert "names an image or a patient" in text
+    assert str(name) not in text
 
 
 def test_words_that_are_markup_are_text(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ from tensorgraph_report import parts
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHORTEST = 4  # letters of a name: shorter ones, such as 12, occur in any sentence
 FIXED = 4  # the columns image, split, group and label, by which split.csv and predictions.csv begin
 
 
@@ -172,6 +173,22 @@ class Study:
         """The name of each image → its place in the dataset."""
         dataset = self.dataset
         return {} if dataset is None else {str(n): i for i, n in enumerate(dataset.names)}
+
+    @functools.cached_property
+    def _private(self) -> set[str]:
+        """Names of images and of groups: a sentence that holds one could point to a person."""
+        dataset, rows = self.dataset, self.split
+        names = {str(name) for name in dataset.names} if dataset is not None else set()
+        if rows is not None:
+            names |= {*rows.image.tolist(), *rows.group.tolist()}
+        names |= {name.rpartition("/")[2] for name in names}
+        return {name for name in names if len(name) >= SHORTEST}
+
+    def without_names(self, sentence: str) -> str:
+        """A sentence of others, or, where it names an image or a group, that it does."""
+        if any(name in sentence for name in self._private):
+            return "(What is said here names an image or a patient; it is in the run's folder.)"
+        return sentence
 
     # What a section is made of; each returns HTML.
 

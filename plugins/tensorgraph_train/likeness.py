@@ -154,7 +154,7 @@ def warnings(
     for what, value in zip(("brightness", "contrast"), intensity(raw[None], white), strict=True):
         low, high = training[what]
         if not low <= float(f"{value[0]:.6g}") <= high:
-            said.append(f"its {what} is {value[0]:.3f}, theirs is {low:.3f} … {high:.3f}")
+            said.append(f"its {what} is {value[0]:.4g}, theirs is {low:.4g} … {high:.4g}")
     far = float(distance(training, own[None])[0])
     if far > training["far"]:
         said.append(
@@ -165,4 +165,4 @@ def warnings(
 
 
 def _depth(white: float) -> str:
-    return {255.0: "8 bits", 65535.0: "16 bits"}.get(float(white), "values that are not whole")
+    return {255.0: "8 bits", 65535.0: "16 bits"}.get(float(white), "floating-point values")

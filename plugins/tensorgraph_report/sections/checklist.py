@@ -70,8 +70,8 @@ def _preprocessing(study: Study) -> str:
 
 def _identity(study: Study) -> str:
     return (
-        "This report has no file names, no paths and no identifying DICOM tags; pictures are new "
-        "files of the pixels alone."
+        "This report has no names or paths of images and no identifying DICOM tags; pictures are "
+        "new files of the pixels alone."
     )
 
 

@@ -26,7 +26,7 @@ def data(study: Study) -> str:
     )
     dataset = study.dataset
     if dataset is not None and dataset.notes:
-        body += parts.listing(dataset.notes)
+        body += parts.listing(map(study.without_names, dataset.notes))
     return body + _audit(study)
 
 
@@ -151,7 +151,10 @@ def _audit(study: Study) -> str:
     findings = sorted(study.audit, key=lambda f: LEVELS.index(f["level"]))
     body += parts.table(
         ["check", "result", "what was found"],
-        [[f["check"].capitalize(), parts.badge(f["level"]), f["text"]] for f in findings],
+        [
+            [f["check"].capitalize(), parts.badge(f["level"]), study.without_names(f["text"])]
+            for f in findings
+        ],
         "What was looked for before training. Every image that a finding names is in audit.json.",
         "",
     )

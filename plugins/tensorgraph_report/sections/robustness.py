@@ -19,7 +19,7 @@ def robustness(study: Study) -> str:
             "how the model does with another scanner is not known: 'tensorgraph shift' makes it",
         )
     metric, value = within(found["metric"]), found["unchanged"]["value"]
-    body = parts.listing(found["findings"]) if found["findings"] else ""
+    body = parts.listing(map(study.without_names, found["findings"])) if found["findings"] else ""
     rows = [
         *found["changes"],
         *({**x, "change": f"hidden: {x['change']}"} for x in found["hidden"]),

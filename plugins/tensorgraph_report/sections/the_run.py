@@ -70,7 +70,9 @@ def _shown(key: str, value: Any) -> str:
     """Folders are left out of paths: they may be named after somebody."""
     if key == "data.path":
         return Path(value).name
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(x.get("name", str(x)) if isinstance(x, dict) else str(x) for x in value)
+    return str(value)
 
 
 def digest(path: Path) -> str:
