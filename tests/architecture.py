@@ -49,6 +49,7 @@ OTHERS = {
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",
+    "tensorgraph_report": "PIL jinja2 markupsafe matplotlib numpy safetensors typer",
 }
 SCRIPTS = {"data/make_digits.py"}  # for developers: they made a file, and no module imports them
 TEMPLATES = "templates"  # of tensorgraph_new: code of others, which is written out and not imported

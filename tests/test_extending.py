@@ -70,6 +70,18 @@ def walks(registry):
     assert found == {"multiply": 4, "sum": 1}
 
 
+def sections(registry):
+    from tensorgraph_report.study import Study
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study.__new__(Study)
+        study.folder, study.notes = Path(folder), []
+        assert "no history.jsonl" in registry.image_rate(study)
+        epochs = [{"epoch": 1, "images_per_second": 200.4}, {"epoch": 2, "images_per_second": 310}]
+        study.history = epochs
+        assert 'alt="From 200 to 310 images a second."' in registry.image_rate(study)
+
+
 def checks(registry):
     ((name, text),) = registry.space()
     assert name == "disk"

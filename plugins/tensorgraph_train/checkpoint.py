@@ -105,6 +105,7 @@ class Card:
     task: str = "classification"
     target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
     decision: Mapping[str, Any] | None = None  # what was settled on validation
+    training_images: Mapping[str, Any] | None = None  # to tell an image that is unlike them
 
     def metadata(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "model": self.model.table()}
@@ -143,6 +144,7 @@ def read_model(folder: Path) -> tuple[Card, dict[str, Any]]:
             task=found.get("task", "classification"),
             target=tuple(found.get("target", (0.0, 1.0))),
             decision=found.get("decision"),
+            training_images=found.get("training_images"),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: was not written by 'tensorgraph train': no {error}") from error

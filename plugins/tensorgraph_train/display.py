@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.table import Table
 
 import tensorgraph as tg
 from tensorgraph.config import Choice
+from tensorgraph_train.answers import Answer
 from tensorgraph_train.training import Run
 
 SHOWN = 20  # classes in a table; more are left to evaluation.json
@@ -221,8 +223,27 @@ def contents(found: Mapping[str, Any]) -> None:
     out.print(f"\nto evaluate it: {escape(found['way_out'])}", soft_wrap=True)
 
 
-def predictions(found: Sequence[Mapping[str, Any]]) -> None:
-    table = _table("image", "class", "probability", numbers=1)
-    for row in found:
-        table.add_row(escape(row["image"]), escape(row["class"]), f"{row['probability']:.4f}")
-    console().print(table)
+def predictions(found: Sequence[Answer]) -> None:
+    """A line an image, then in what those that are marked are unlike the training images."""
+    shown = list(found[0].figures)[:FIGURES] if found else []
+    table = _table("", "image", "answer", *map(escape, shown), numbers=len(shown))
+    for answer in found:
+        figures = (f"{answer.figures[name]:.4f}" for name in shown)
+        mark = "[yellow]?[/]" if answer.unlike else ""
+        table.add_row(mark, escape(answer.image), escape(answer.said), *figures)
+    out = console()
+    out.print(table)
+    for answer in found:
+        for sentence in answer.unlike:
+            out.print(f"[yellow]?[/] {escape(answer.image)}: {escape(sentence)}", soft_wrap=True)
+    if any(answer.unlike for answer in found):
+        out.print("? unlike the training images: the answer may mean nothing")
+
+
+def predicted(found: Sequence[Answer], table: Path) -> None:
+    """What was written to a table."""
+    unlike = sum(bool(answer.unlike) for answer in found)
+    said = f"{len(found):,} images"
+    if unlike:
+        said += f", {unlike:,} of them unlike the training images"
+    console().print(f"{escape(str(table))}: {said}", soft_wrap=True)

@@ -12,7 +12,16 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import checkpoint, prepare, requirements, runfile, scores, steps, storage
+from tensorgraph_train import (
+    checkpoint,
+    likeness,
+    prepare,
+    requirements,
+    runfile,
+    scores,
+    steps,
+    storage,
+)
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import Settings
@@ -104,7 +113,8 @@ def written(run: Run) -> dict[str, Any]:
     asked[name] = indices
     outputs = {k: scores.run(run.model, run.infer, run.feed, i)[0] for k, i in asked.items()}
     decision = scores.settle(run.feed, outputs.get("val"), run.val_indices, wanted)
-    run.card = dataclasses.replace(run.card, decision=decision)
+    training_images = likeness.describe(run)
+    run.card = dataclasses.replace(run.card, decision=decision, training_images=training_images)
     checkpoint.save_model(run.folder, run.card, run.best)
     evaluation = scores.evaluate(
         run.feed, outputs[name], indices, name, decision, wanted.prevalence

@@ -68,7 +68,7 @@ def train(
 def _train(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
-    from tensorgraph_train import display, outcome, prepare, storage
+    from tensorgraph_train import display, outcome, prepare, provenance, storage
 
     chosen, settings_in_force = common.scope(settings, backend, origin)
     with settings_in_force:
@@ -85,6 +85,7 @@ def _train(
                 display.resumed(run)
             else:
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
+            provenance.write(run.folder, run.settings.data)
             run.fit()
             evaluation = outcome.written(run)
         except KeyboardInterrupt:
