@@ -60,6 +60,11 @@ def register_datasets(register: Register) -> None:
 
 
 @hookimpl
+def register_walks(register: Register) -> None:
+    register("split", "tensorgraph_vision.regroup:regroup")
+
+
+@hookimpl
 def register_models(register: Register) -> None:
     for name in ("lenet5", "mlp", "neuron", "simple_cnn", "small_cnn", "vgg_small"):
         register(name, getattr(models, name))
