@@ -43,6 +43,7 @@ OTHERS = {
     "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
     "tensorgraph_train": "numpy rich safetensors typer",
+    "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",

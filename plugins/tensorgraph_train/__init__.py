@@ -24,6 +24,7 @@ def register_callbacks(register: Register) -> None:
 
 @hookimpl
 def register_walks(register: Register) -> None:
+    register("dataset", "tensorgraph_train.prepare:dataset_of")
     register("run_file", "tensorgraph_train.parts:written_and_read")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -65,6 +66,19 @@ def before(run: Run, backend: Choice) -> None:
     out.print()
 
 
+def findings(found: Sequence[Mapping[str, Any]]) -> None:
+    """What the audit says, the worst first."""
+    levels = {"error": "red", "warning": "yellow", "not run": "yellow", "fine": "green"}
+    table = _table("audit", "", "")
+    for level, style in levels.items():
+        for one in found:
+            if one["level"] == level:
+                table.add_row(f"[{style}]{level}[/]", one["check"], escape(one["text"]))
+    if found:
+        console().print(table)
+        console().print()
+
+
 def _shortened(names: Sequence[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
 
@@ -76,6 +90,8 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["weighted classes"] if train.class_weights else []),
+        *(["balanced sampling"] if train.sampling == "balanced" else []),
         *(["strict precision"] if train.precision == "strict" else []),
     ]
     return ", ".join(parts)
@@ -97,6 +113,25 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print()
     evaluation(found, run.feed.dataset.name)
     out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
+
+
+def fold(number: int, of: int | None) -> None:
+    console().print(f"\n[bold]fold {number} of {of}[/]")
+
+
+def folds(found: Mapping[str, Any], folder: Path) -> None:
+    """The figures of all folds together, and how far the folds differ."""
+    out = console()
+    evaluation(found, f"all {found['folds']} folds")
+    table = _table("", "mean", "sd", "each fold", numbers=3)
+    for metric, row in found["metrics"].items():
+        if row["mean"] is not None:
+            each = "  ".join("–" if x is None else f"{x:.4f}" for x in row["folds"])
+            sd = "–" if row["sd"] is None else f"{row['sd']:.4f}"
+            table.add_row(metric, f"{row['mean']:.4f}", sd, each)
+    out.print()
+    out.print(table)
+    out.print(f"\nwritten to {escape(str(folder))}", soft_wrap=True)
 
 
 def evaluation(found: Mapping[str, Any], name: str) -> None:

@@ -108,6 +108,16 @@ def _names(value: Any) -> tuple[Named, ...]:
     return tuple(map(_named, value))
 
 
+def _weights(value: Any) -> str | tuple[float, ...]:
+    return "balanced" if value == "balanced" else _positive_numbers(value)
+
+
+def _sampling(value: Any) -> str:
+    if value not in ("shuffled", "balanced"):
+        raise ValueError
+    return str(value)
+
+
 def _channels(value: Any) -> int:
     if isinstance(value, bool) or value not in (1, 3):
         raise ValueError
@@ -128,6 +138,12 @@ class Data:
     path: str | None = _key(None, "the path of a file or folder", _text)
     val: float = _number(0.1, 0, 1, FRACTION, False)
     test: float = _number(0.2, 0, 1, FRACTION, False)
+    group: str | None = _key(
+        None, "the name of a column, or a pattern of the images' names with one (group)", _text
+    )
+    folds: int | None = _whole(None, 2)
+    fold: int | None = _whole(None, 1)
+    strict: bool = _key(False, "true or false", _flag)
     resize: tuple[int, int] | None = _key(None, "[height, width], or one number for both", _size)
     channels: int | None = _key(None, "1 (grey) or 3 (colour)", _channels)
     mean: tuple[float, ...] | None = _key(None, "a list of numbers, one a channel", _numbers)
@@ -154,6 +170,11 @@ class Train:
     regularizer: Named | None = field(default=None, metadata=NAMED)
     clip_norm: float | None = _number(None, 0, math.inf, POSITIVE, True)
     clip_value: float | None = _number(None, 0, math.inf, POSITIVE, True)
+    class_weights: str | tuple[float, ...] | None = _key(
+        None, '"balanced", or a list of numbers above 0, one a class', _weights
+    )
+    sampling: str = _key("shuffled", '"shuffled" or "balanced"', _sampling)
+    control: bool = _key(False, "true or false", _flag)
     metric: str = _key("accuracy", 'the name of a metric, or "loss"', _text)
     patience: int | None = _whole(None, 1)
     checkpoint_every: float = _number(30.0, 0, math.inf, "seconds, 0 for every batch", False)

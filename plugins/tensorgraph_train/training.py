@@ -12,7 +12,7 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import ConfigError, TensorgraphError
-from tensorgraph_train import checkpoint, feed, parts, scores, steps
+from tensorgraph_train import balance, checkpoint, feed, parts, scores, steps
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -59,6 +59,7 @@ class Run:
         self.fingerprint = feed.fingerprint(images.dataset)
         self.step = steps.compiled(self._step, train.compile)
         self.infer = steps.inference(model, train.compile)
+        balance.check(train, images.dataset)
         self._check_metric()
         self._check_loss()
 
@@ -70,10 +71,11 @@ class Run:
     def _loss(self) -> scores.Loss:
         named = self.settings.train.loss
         registered = tg.losses[named.name]
+        more = balance.loss_options(self.settings.train, self.feed.dataset, self.feed.dtype)
 
         def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
             found: tg.Tensor = parts.guarded(
-                registered, tg.losses, "train.loss", named, logits, labels
+                registered, tg.losses, "train.loss", named, logits, labels, **more
             )
             return found
 
@@ -191,9 +193,8 @@ class Run:
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
-        train = self.settings.train
-        n = len(self.train_indices)
-        order = self.train_indices[feed.order(n, train.seed, self.progress.epoch)]
+        train, dataset = self.settings.train, self.feed.dataset
+        order = balance.epoch(train, dataset, self.train_indices, self.progress.epoch)
         return list(self.feed.batches(order, train.batch_size))
 
     def _train(self, batch: Any) -> bool:

@@ -48,7 +48,14 @@ def regroup(
                 "folds: they are for the model that is chosen in the end."
             )
     else:
-        parts = own | splits.split(rest.tolist(), *arguments, seed=seed, groups=groups, **lacking)
+        parts = own | splits.split(
+            rest.tolist(),
+            *arguments,
+            seed=seed,
+            val=lacking["val"],
+            test=lacking["test"],
+            groups=groups,
+        )
     if groups is None and (folds is not None or any(lacking.values())):
         notes.insert(0, splits.UNGROUPED)
     return dataclasses.replace(dataset, splits=parts, groups=groups, notes=tuple(notes))
