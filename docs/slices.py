@@ -1,7 +1,7 @@
 """A made-up study with nothing to learn, split by patient and split by slice: docs/medical.md.
 
-100 patients with 20 nearly equal slices each; a coin decides which patients are "ill". Who splits by
-patient finds chance, who splits by slice finds a model that recognises patients.
+100 patients with 20 nearly equal slices each; a coin decides which patients are "ill". A split by
+patient finds chance, a split by slice finds a model that recognises patients.
 
     python docs/slices.py FOLDER
 """

@@ -11,6 +11,8 @@ from tensorgraph_numba import native
 from tensorgraph_numba.kernels import chain_plan
 from tensorgraph_numba.kernels.chain import Step, Sum, chain, supports
 
+import tensorgraph as tg
+
 DTYPES = ("float32", "float64")
 RNG = np.random.default_rng(0)
 
