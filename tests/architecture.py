@@ -42,6 +42,8 @@ OTHERS = {
     "tensorgraph_walks": "",
     "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
+    "tensorgraph_metrics": "numpy",
+    "tensorgraph_study": "numpy rich sklearn typer",
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",

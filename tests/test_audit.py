@@ -220,7 +220,7 @@ def test_without_scikit_learn_the_audit_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sklearn", None)
     one = found(dataset(blobs(100)), "labels from metadata")
     assert one["level"] == "not run"
-    assert "pip install 'tensorgraph[audit]'" in one["text"]
+    assert "pip install 'tensorgraph[study]'" in one["text"]
 
 
 def test_too_little_to_say_anything():

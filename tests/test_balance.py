@@ -1,5 +1,6 @@
 """Unequal classes: weights of the loss are scikit-learn's, and balanced epochs resume."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,6 @@ def test_weights_are_in_the_loss(compile, capsys):
     assert command(*train(*BALANCED), *options) == 0
     out = capsys.readouterr().out
     assert "weighted classes" in out
-    assert command("evaluate", "out", "--json") == 0
-    counts = __import__("json").loads(capsys.readouterr().out)["confusion"]["counts"]
-    assert sum(row[1] for row in counts) == 8, counts
+    with Path("out/predictions.csv").open(newline="") as file:
+        said = [float(row["1"]) for row in csv.DictReader(file)]
+    assert len(said) == 16 and min(said) > 0.5

@@ -19,6 +19,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.setenv("TENSORGRAPH_JIT", "wait")  # or the kernels would change within a run
 
 
+FOLDS = ("train", "--model", "small", "--epochs", "2", "--out", "out", "--folds", "3")
+
+
 def rows(path="out/split.csv"):
     with Path(path).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -98,6 +101,40 @@ def test_three_images_in_all(said):
     )
 
 
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_folds_of_other_tasks(task):
+    draw = np.random.default_rng(0)
+    labels = draw.random(60) if task == "regression" else draw.integers(0, 2, (60, 3))
+    images = draw.integers(0, 255, (60, 1, 8, 8)).astype(np.uint8)
+    labels = labels if task == "regression" else labels.astype(np.uint8)
+    classes = ("mm",) if task == "regression" else ("mass", "edema", "hernia")
+    made = tg.Dataset("made", images, 255.0, labels, classes, {"train": np.arange(60)})
+
+    class Source:
+        reads = ""
+
+        def accepts(self, path):
+            return False
+
+        def load(self, path, **options):
+            return made
+
+    class Plugin:
+        @staticmethod
+        @tg.hookimpl
+        def register_datasets(register):
+            register(f"made_{task}", Source())
+
+    command("--help")
+    tg.plugins.register(Plugin, f"made-{task}")
+    assert command(*FOLDS, "--data", f"made_{task}") == 0
+    found = json.loads(Path("out/evaluation.json").read_text())
+    assert (found["task"], found["n"]) == (task, 60)
+    known = [row["value"] for row in found["metrics"].values()]
+    assert len(known) > 1 and None not in known
+    assert found["baseline"]["metrics"]
+
+
 @pytest.mark.parametrize(
     ("assignment", "says"),
     [
@@ -115,9 +152,6 @@ def test_settings_that_cannot_be(said, assignment, says):
 # Folds
 
 
-FOLDS = ("train", "--model", "small", "--epochs", "2", "--out", "out", "--folds", "3")
-
-
 def test_folds_test_every_image_once(capsys):
     assert command(*FOLDS, "--data", manifest()) == 0
     out = capsys.readouterr().out
@@ -129,13 +163,16 @@ def test_folds_test_every_image_once(capsys):
         metrics.append(json.loads(Path(f"out/fold-{k}/evaluation.json").read_text()))
     assert sorted(tested) == sorted(row["image"] for row in rows("out/fold-1/split.csv"))
     pooled = json.loads(Path("out/evaluation.json").read_text())
-    row = pooled["metrics"]["accuracy"]
+    row = {**pooled["metrics"]["accuracy"], **pooled["spread"]["metrics"]["accuracy"]}
     each = [one["metrics"]["accuracy"]["value"] for one in metrics]
     assert (pooled["folds"], pooled["n"], row["folds"]) == (3, 48, each)
     assert row["mean"] == pytest.approx(np.mean(each))
     assert row["sd"] == pytest.approx(np.std(each, ddof=1))
     right = sum(one["n"] * x for one, x in zip(metrics, each, strict=True))
     assert row["value"] == pytest.approx(right / 48)
+    assert pooled["resampled_by"] == "patient"
+    assert pooled["baseline"]["metrics"]["accuracy"]["value"] == 0.5
+    assert set(pooled["spread"]["at_threshold"]) >= {"sensitivity", "specificity"}
 
 
 def test_folds_go_on_where_they_were_stopped(capsys):

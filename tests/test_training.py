@@ -83,6 +83,7 @@ def test_a_run_folder_is_complete():
         "evaluation.json",
         "history.jsonl",
         "model.safetensors",
+        "predictions.csv",
         "run.toml",
         "split.csv",
     ]

@@ -126,7 +126,7 @@ def label_revealing(dataset: tg.Dataset, prints: Prints, seed: int) -> list[Find
     try:
         import sklearn  # noqa: F401  asked for here, so that the audit says what it lacks
     except ImportError:
-        text = "Needs scikit-learn: pip install 'tensorgraph[audit]'."
+        text = "Needs scikit-learn: pip install 'tensorgraph[study]'."
         return [finding(check, "not run", text)]
     groups = np.arange(len(dataset.labels)) if dataset.groups is None else dataset.groups
     units = np.unique(groups, return_inverse=True)[1]

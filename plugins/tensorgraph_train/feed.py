@@ -42,7 +42,7 @@ def load(data: Data, seed: int) -> tg.Dataset:
     dataset: tg.Dataset = source.load(path, **options)
     if dataset.labels is None:
         raise DataError(f"{dataset.name}: the images have no labels, so nothing can be learnt")
-    if len(dataset.classes) < 2:
+    if len(dataset.classes) < 2 and dataset.task == "classification":
         only = dataset.classes[0] if dataset.classes else "none"
         raise DataError(f"{dataset.name}: one class ({only}); it takes two to tell them apart")
     if not len(dataset.splits.get("train", ())):
@@ -84,6 +84,15 @@ def statistics(dataset: tg.Dataset) -> tuple[tuple[float, ...], tuple[float, ...
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
+def scale(dataset: tg.Dataset) -> tuple[float, float]:
+    """Mean and standard deviation of the training labels, where they are measured numbers; a model
+    learns them in these units, so that one learning rate does for ages and for millilitres."""
+    if dataset.task != "regression":
+        return 0.0, 1.0
+    own = np.asarray(dataset.labels[dataset.splits["train"]], np.float64)
+    return float(own.mean()), float(own.std()) or 1.0
+
+
 def order(n: int, seed: int, epoch: int) -> Any:
     """The order of the images in an epoch: it depends on the seed and the epoch, nothing else."""
     key = tg.tensor([seed & 0xFFFFFFFF, seed >> 32, epoch, ORDER_STREAM], dtype="uint32")
@@ -93,12 +102,13 @@ def order(n: int, seed: int, epoch: int) -> Any:
 @dataclasses.dataclass(frozen=True)
 class Feed:
     """Gives a dataset's images as a model takes them: scaled so that white is 1, then
-    standardised per channel."""
+    standardised per channel; and the labels as a loss takes them."""
 
     dataset: tg.Dataset
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dtype: str
+    target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
 
     @property
     def spec(self) -> tg.Spec:
@@ -123,7 +133,19 @@ class Feed:
         return tg.tensor(x)
 
     def labels(self, indices: Any) -> tg.Tensor:
-        return tg.tensor(np.asarray(self.dataset.labels[indices], np.int64))
+        """Class numbers (n,); or 0 and 1 (n, K); or measured numbers (n, 1), standardised."""
+        own = np.asarray(self.dataset.labels[indices])
+        if self.dataset.task == "classification":
+            return tg.tensor(own.astype(np.int64))
+        if self.dataset.task == "regression":
+            own = ((own - self.target[0]) / self.target[1])[:, None]
+        return tg.tensor(own.astype(self.dtype))
+
+    def measured(self, outputs: Any) -> Any:
+        """What a model gives, of measured numbers in their own units."""
+        if self.dataset.task != "regression":
+            return outputs
+        return outputs * self.target[1] + self.target[0]
 
     def batches(self, indices: Any, size: int) -> Iterator[Any]:
         """The indices, ``size`` at a time."""

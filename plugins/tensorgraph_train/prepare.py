@@ -11,9 +11,18 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, control, feed, parts, requirements, runfile, shares
+from tensorgraph_train import (
+    checkpoint,
+    control,
+    feed,
+    parts,
+    requirements,
+    runfile,
+    shares,
+    tasks,
+)
 from tensorgraph_train.checkpoint import Card
-from tensorgraph_train.runfile import Data, Named, Settings, near
+from tensorgraph_train.runfile import BY_TASK, Data, Named, Settings, near
 from tensorgraph_train.training import Run
 
 RUN_FILE = "run.toml"
@@ -22,13 +31,12 @@ RUN_FILE = "run.toml"
 def named(settings: Settings) -> Settings:
     """Look up every name and write out every option, before anything slow begins."""
     train = settings.train
-    if train.metric != "loss":
+    if train.metric not in (BY_TASK, "loss"):
         tg.metrics[train.metric]
     if settings.data.name is not None and settings.data.path is None:
         tg.datasets[settings.data.name]
     resolve = parts.resolve
     changes: dict[str, Any] = {
-        "loss": resolve(tg.losses, "train.loss", train.loss, first=2),
         "optimizer": resolve(
             tg.optimizers,
             "train.optimizer",
@@ -39,6 +47,8 @@ def named(settings: Settings) -> Settings:
         "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }
+    if train.loss.name != BY_TASK:
+        changes["loss"] = resolve(tg.losses, "train.loss", train.loss, first=2)
     if train.regularizer is not None:
         changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)
     model = resolve(tg.models, "model", settings.model, reserved="classes")
@@ -52,6 +62,10 @@ def run(settings: Settings) -> Run:
     dataset = shares.checked(feed.load(settings.data, seed))
     if settings.train.control:
         dataset = control.permuted(dataset, seed)
+    settings = dataclasses.replace(
+        settings, train=tasks.with_defaults(settings.train, dataset.task)
+    )
+    settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
     if mean is None or std is None:
@@ -61,7 +75,7 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value)
+    images = feed.Feed(dataset, mean, std, current.dtype.value, feed.scale(dataset))
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
@@ -82,6 +96,8 @@ def run(settings: Settings) -> Run:
         std=std,
         tensorgraph=metadata.version("tensorgraph"),
         requires=requirements.of_run(settings, model, images.spec),
+        task=dataset.task,
+        target=images.target,
     )
     return Run(settings, images, card, model)
 
@@ -202,6 +218,10 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
         resize = (card.input[-2], card.input[-1])
         data = Data(name=name, path=path, resize=resize, channels=card.input[0])
     dataset = feed.load(data, settings.train.seed)
+    if dataset.task != card.task:
+        raise ConfigError(
+            f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"
+        )
     if tuple(dataset.classes) != card.classes:
         raise ConfigError(
             f"{dataset.name} has the classes {', '.join(dataset.classes)}, and the model was "

@@ -12,7 +12,7 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import DataError
-from tensorgraph_train import storage
+from tensorgraph_train import scores, storage
 
 SPLIT = "split.csv"
 HEADER = ("image", "split", "group", "label")
@@ -68,14 +68,6 @@ def part_of(dataset: tg.Dataset) -> list[str]:
     return found
 
 
-def label_text(dataset: tg.Dataset, i: int) -> str:
-    """The class, the classes joined by |, or the number."""
-    label = dataset.labels[i]
-    if dataset.task == "multilabel":
-        return "|".join(name for name, shown in zip(dataset.classes, label) if shown)
-    return repr(float(label)) if dataset.task == "regression" else dataset.classes[label]
-
-
 def write(folder: Path, dataset: tg.Dataset) -> None:
     """split.csv: a row for each image, in the dataset's order."""
     columns = {name: x for name, x in dataset.columns.items() if name not in HEADER}
@@ -87,7 +79,7 @@ def write(folder: Path, dataset: tg.Dataset) -> None:
         name = dataset.names[i] if len(dataset.names) else str(i)
         group = "" if groups is None else groups[i]
         more = [_cell(x[i]) for x in columns.values()]
-        table.writerow([name, part, group, label_text(dataset, i), *more])
+        table.writerow([name, part, group, scores.label(dataset, i), *more])
     storage.write(folder / SPLIT, out.getvalue().encode())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from tensorgraph.errors import ConfigError
 from tensorgraph_train import runfile
 from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
-
-if TYPE_CHECKING:
-    from tensorgraph_train.folds import Tested
 
 DIGITS = "digits"  # what is trained on when nothing else is said
 
@@ -98,29 +95,29 @@ def _cross_validate(
     if not resume:
         prepare.check_folder(out, False)
         storage.write(out / prepare.RUN_FILE, settings.toml().encode())
-    found = []
     for number, one in folds.of(settings):
-        stored_at = out / f"fold-{number}" / prepare.RUN_FILE
+        stored_at = folds.folder(out, number) / prepare.RUN_FILE
+        if folds.finished(stored_at.parent):
+            continue
         begun = resume and stored_at.exists()
         if begun:
             checkpoint.check_plugins(stored_at.parent)
             one = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
         display.fold(number, data.folds)
         try:
-            found.append(_train(one, backend, stored_at.parent, begun, origin))
+            _train(one, backend, stored_at.parent, begun, origin)
         except KeyboardInterrupt:
             go_on = f"tensorgraph train --resume --out {out}"
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
-    evaluation = folds.pooled(found)
+    evaluation = folds.pooled(settings, out)
     scores.save(out, evaluation)
     display.folds(evaluation, out)
 
 
 def _train(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
-) -> Tested:
-    from tensorgraph_train import control, display, leaks, prepare, scores, shares, storage
-    from tensorgraph_train.folds import Tested
+) -> None:
+    from tensorgraph_train import control, display, leaks, outcome, prepare, shares, storage
 
     chosen, settings_in_force = common.scope(settings, backend, origin)
     with settings_in_force:
@@ -146,13 +143,7 @@ def _train(
             if settings.train.control:
                 storage.write(run.folder / control.NAME, control.TEXT.encode())
             run.fit()
-            name, indices = common.split(dataset, None)
-            found, _ = scores.run(run.model, run.infer, run.feed, indices)
-            labels = dataset.labels[indices]
-            evaluation = scores.figures(found, labels, run.card.classes, name)
-            if settings.train.control:
-                evaluation["control"] = True
-            scores.save(run.folder, evaluation)
+            evaluation = outcome.written(run)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
         except OSError as error:
@@ -160,7 +151,6 @@ def _train(
                 error.strerror += f"; what was saved before is whole, go on with: {go_on}"
             raise
         display.after(run, evaluation)
-        return Tested(evaluation, found, labels)
 
 
 def _given(flags: dict[str, Any], assignments: list[str]) -> list[tuple[str, Any, str]]:
