@@ -25,10 +25,13 @@ def load(data: Data, seed: int) -> tg.Dataset:
     """The dataset that a run file names; labelled, and with something to train on."""
     from tensorgraph_train.sources import resolve_source
 
+    if data.fold is not None and data.folds is None:
+        raise ConfigError(f"data.fold = {data.fold}: say of how many: --set data.folds=5")
+    anew = data.group is not None or data.folds is not None  # what is not official is split here
     options = {
         "seed": seed,
-        "val": data.val,
-        "test": data.test,
+        "val": 0.0 if anew else data.val,
+        "test": 0.0 if anew else data.test,
         "resize": data.resize,
         "channels": data.channels,
         "workers": data.workers,
@@ -50,6 +53,13 @@ def load(data: Data, seed: int) -> tg.Dataset:
         raise DataError(f"{dataset.name}: one class ({only}); it takes two to tell them apart")
     if not len(dataset.splits.get("train", ())):
         raise DataError(f"{dataset.name}: the split 'train' is empty; lower data.val or data.test")
+    if anew:
+        fractions = {"val": data.val, "test": data.test}
+        folds = {"folds": data.folds, "number": data.fold}
+        found: tg.Dataset = tg.plugins.walk(
+            "split", dataset, seed=seed, group=data.group, **fractions, **folds
+        )
+        return found
     return dataset
 
 

@@ -69,6 +69,11 @@ def register_formats(register: Register) -> None:
 
 
 @hookimpl
+def register_walks(register: Register) -> None:
+    register("split", "tensorgraph_vision.regroup:regroup")
+
+
+@hookimpl
 def register_models(register: Register) -> None:
     for name in ("lenet5", "mlp", "neuron", "simple_cnn", "small_cnn", "small_cnn3d", "vgg_small"):
         register(name, getattr(models, name))
