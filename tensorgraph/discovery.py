@@ -179,6 +179,8 @@ def _collector(registry: Registry, offers: list[Offer]) -> Any:
     def register(*, backend: str, op: str, name: str, kernel: Any, supports: Any = None) -> None:
         if op not in Op.declared:
             raise PluginError(f"kernel {name!r}: no op is named {near_miss(op, Op.declared)}")
+        if name == "portable":
+            raise PluginError(f"kernel 'portable': so is {op}'s own called; choose another name")
         offered = Kernel(op, name, kernel, supports)
         offers.append(Offer(registry, f"{backend}/{op}/{name}", (backend, offered)))
 

@@ -106,6 +106,12 @@ BAD = {
         None,
         "PluginError: kernel 'fast': no op is named 'matmull'; did you mean 'matmul'? Known: ",
     ),
+    "a kernel named as the op's own": (
+        OFFER + "@tensorgraph.hookimpl\ndef register_kernels(register):\n"
+        "    register(backend='numpy', op='matmul', name='portable', kernel=len)\n",
+        None,
+        "PluginError: kernel 'portable': so is matmul's own called; choose another name",
+    ),
 }
 
 
