@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypedDict, Unpack, cast
 
-from tensorgraph.backend import Backend, Kernel
+from tensorgraph.backend import Kernel
 from tensorgraph.discovery import PLUGINS
-from tensorgraph.layer import Layer
-from tensorgraph.optimizer import Optimizer
 from tensorgraph.tensor import Tensor
 
 Function = Callable[..., Tensor]
@@ -42,37 +41,18 @@ def check(thing: Any, kind: str = "", **given: Unpack[Given]) -> Report:
     return cast(Report, PLUGINS.walk("check", thing, kind=kind, **given))
 
 
-def check_layer(layer: Callable[..., Layer] | Layer | str, **given: Unpack[Given]) -> Report:
-    return check(layer, "layer", **given)
-
-
-def check_activation(function: Function | str, **given: Unpack[Given]) -> Report:
-    return check(function, "activation", **given)
-
-
-def check_loss(function: Function | str, **given: Unpack[Given]) -> Report:
-    return check(function, "loss", **given)
-
-
-def check_regularizer(factory: Callable[..., Any] | str, **given: Unpack[Given]) -> Report:
-    return check(factory, "regularizer", **given)
-
-
-def check_optimizer(made: Callable[..., Optimizer] | str, **given: Unpack[Given]) -> Report:
-    return check(made, "optimizer", **given)
-
-
-def check_op(op: Function | str, **given: Unpack[Given]) -> Report:
-    return check(op, "op", **given)
+check_layer = partial(check, kind="layer")
+check_activation = partial(check, kind="activation")
+check_loss = partial(check, kind="loss")
+check_regularizer = partial(check, kind="regularizer")
+check_optimizer = partial(check, kind="optimizer")
+check_op = partial(check, kind="op")
+check_backend = partial(check, kind="backend")
 
 
 def check_kernel(kernel: Kernel | str, backend: str = "numpy", **given: Unpack[Given]) -> Report:
     """Check a kernel for a backend, or the one that is registered as "backend/op/name"."""
     return check((backend, kernel) if isinstance(kernel, Kernel) else kernel, "kernel", **given)
-
-
-def check_backend(backend: Backend | str, **given: Unpack[Given]) -> Report:
-    return check(backend, "backend", **given)
 
 
 def gradcheck(
