@@ -44,6 +44,7 @@ OTHERS = {
     "tensorgraph_vision": "numpy PIL",
     "tensorgraph_metrics": "numpy",
     "tensorgraph_study": "numpy rich sklearn typer",
+    "tensorgraph_medical": "numpy nibabel pydicom",
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",

@@ -61,13 +61,13 @@ def text(value: Any) -> str:
     return value
 
 
-def size(value: Any) -> tuple[int, int]:
+def size(value: Any) -> tuple[int, ...]:
     sides = [value, value] if isinstance(value, int) else value
-    if not isinstance(sides, list | tuple) or len(sides) != 2:
+    if not isinstance(sides, list | tuple) or len(sides) not in (2, 3):
         raise ValueError
     if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sides):
         raise ValueError
-    return sides[0], sides[1]
+    return tuple(sides)
 
 
 def numbers(value: Any) -> tuple[float, ...]:

@@ -90,7 +90,8 @@ def trained(folder: Path, data: str | None = None, compile: bool | None = None) 
     card, model = checkpoint.load_model(folder, kinds)
     settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
     dataset = prepare.dataset_for(card, settings, data)
-    feed = Feed(dataset, card.mean, card.std, card.dtype, card.target)
+    workers = settings.data.workers
+    feed = Feed(dataset, card.mean, card.std, card.dtype, card.target, workers)
     wanted = settings.train.compile if compile is None else compile
     return Trained(folder, card, settings, model, steps.inference(model, wanted), feed)
 

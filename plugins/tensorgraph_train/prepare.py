@@ -75,7 +75,8 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value, feed.scale(dataset))
+    target, workers = feed.scale(dataset), settings.data.workers
+    images = feed.Feed(dataset, mean, std, current.dtype.value, target, workers)
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
@@ -108,9 +109,13 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
     try:
         out = model.infer_shape(image)
     except ShapeError as error:
+        axes, resize, other = "channels×height×width", "[32,32]", "--model"
+        if len(image.shape) == 5:
+            axes, resize = "channels×depth×height×width", "[32,32,32]"
+            other = "--model small_cnn3d, say, which takes volumes"
         raise ShapeError(
-            f"model {name!r} does not fit images of {size} (channels×height×width): {error}\n"
-            "  resize them (--set data.resize=[32,32]), or choose another model (--model)"
+            f"model {name!r} does not fit images of {size} ({axes}): {error}\n"
+            f"  resize them (--set data.resize={resize}), or choose another model ({other})"
         ) from error
     classes = len(dataset.classes)
     if out.shape != (1, classes):
@@ -215,8 +220,16 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
     data = settings.data
     if other is not None:
         name, path = (other, None) if other in tg.datasets else (None, other)
-        resize = (card.input[-2], card.input[-1])
-        data = Data(name=name, path=path, resize=resize, channels=card.input[0])
+        channels, *size = card.input
+        data = Data(
+            name=name,
+            path=path,
+            resize=tuple(size),
+            channels=channels,
+            workers=data.workers,
+            cache=data.cache,
+            options=data.options,
+        )
     dataset = feed.load(data, settings.train.seed)
     if dataset.task != card.task:
         raise ConfigError(

@@ -21,7 +21,11 @@ BY_TASK = "default"  # the name of what the labels call for
 
 @dataclass(frozen=True)
 class Data:
-    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1."""
+    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1.
+
+    ``workers`` threads read what is not kept in memory, 0 none and all in turn; unless it is said,
+    as many as there are processors, at most 8. The results are the same.
+    """
 
     name: str | None = keys.key(None, "the name of a dataset or of a reader", keys.text)
     path: str | None = keys.key(None, "the path of a file or folder", keys.text)
@@ -33,8 +37,10 @@ class Data:
     folds: int | None = keys.whole(None, 2)
     fold: int | None = keys.whole(None, 1)
     strict: bool = keys.key(False, "true or false", keys.flag)
-    resize: tuple[int, int] | None = keys.key(
-        None, "[height, width], or one number for both", keys.size
+    resize: tuple[int, ...] | None = keys.key(
+        None,
+        "[height, width], one number for both, or, of volumes, [depth, height, width]",
+        keys.size,
     )
     channels: int | None = keys.key(None, "1 (grey) or 3 (colour)", keys.channels)
     mean: tuple[float, ...] | None = keys.key(
@@ -43,6 +49,8 @@ class Data:
     std: tuple[float, ...] | None = keys.key(
         None, "a list of numbers above 0, one a channel", keys.positive_numbers
     )
+    workers: int | None = keys.whole(None, 0, 64)
+    cache: float = keys.number(1.0, 0, math.inf, "GiB of decoded images to keep, 0 for none", False)
     options: Mapping[str, Any] | None = keys.key(
         None, "a table of options of the reader", keys.options
     )

@@ -127,8 +127,8 @@ class Run:
         start = saved = time.perf_counter()
         before = progress.seen
         self.model.train()
-        for batch in self._batches()[progress.batch :]:
-            if not self._train(batch):
+        for batch, x in self.feed.ahead(self._batches()[progress.batch :]):
+            if not self._train(batch, x):
                 raise DivergedError(self._diverged())
             self._tell("on_batch")
             if time.perf_counter() - saved >= train.checkpoint_every:
@@ -156,11 +156,11 @@ class Run:
         order = balance.epoch(train, dataset, self.train_indices, self.progress.epoch)
         return list(self.feed.batches(order, train.batch_size))
 
-    def _train(self, batch: Any) -> bool:
+    def _train(self, batch: Any, x: tg.Tensor) -> bool:
         """One step; whether its loss is finite. If not, the update has spoilt the weights."""
         progress = self.progress
         self.optimizer.lr = self._rate()
-        self.loss_value = self.step(self.feed.images(batch), self.feed.labels(batch)).item()
+        self.loss_value = self.step(x, self.feed.labels(batch)).item()
         if not math.isfinite(self.loss_value):
             return False
         progress.loss_sum += self.loss_value * len(batch)
@@ -219,7 +219,8 @@ class Run:
         while not done:
             self.resume()
             batches = self._batches()
-            done = all(self._train(batch) for batch in batches[self.progress.batch : end])
+            again = self.feed.ahead(batches[self.progress.batch : end])
+            done = all(self._train(batch, x) for batch, x in again)
             end = self.progress.batch  # sooner if other kernels run now than then
         self.optimizer.lr = self._rate()
         return batches[end]
