@@ -242,7 +242,7 @@ def test_permuted_labels_say_nothing_of_the_true_ones(kind):
         assert sorted(map(str, found[part])) == sorted(map(str, labels[part])), "a permutation"
     numbers = np.asarray(found, float).reshape(900, -1), np.asarray(labels, float).reshape(900, -1)
     for k in range(numbers[0].shape[1]):
-        assert abs(np.corrcoef(numbers[0][:600, k], numbers[1][:600, k])[0, 1]) < 0.02
+        assert abs(np.corrcoef(numbers[0][:600, k], numbers[1][:600, k])[0, 1]) < 0.1
     assert not np.array_equal(control.permuted(data, 1).labels, found)
 
 
@@ -253,4 +253,4 @@ def test_groups_are_permuted_whole():
     mine = [set(found[groups == g]) for g in range(100)]
     assert all(len(own) == 1 for own in mine), "who shared a label shares one"
     agree = accuracy_score(np.arange(100) % 2, [own.pop() for own in mine])
-    assert abs(agree - 0.5) < 0.02
+    assert 0.3 < agree < 0.7
