@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ class Trained:
                 self.model(self.feed.images(batch))
                 found.append(heard.x.numpy().reshape(len(batch), -1))
         return np.concatenate(found)
+
+    def settled_anew(self, rule: Mapping[str, float]) -> Trained:
+        """The same with the threshold chosen on validation by another rule, and so stored."""
+        held = self.feed.dataset.splits.get("val", ())
+        if not len(held):
+            raise ConfigError(f"{self.folder}: no validation images, so nothing to choose it on")
+        wanted = dataclasses.replace(self.settings.evaluate, threshold=rule)
+        decision = scores.settle(self.feed, self.outputs(held), held, wanted)
+        card = dataclasses.replace(self.card, decision=decision)
+        checkpoint.save_model(self.folder, card, checkpoint.host(self.model.state()))
+        return dataclasses.replace(self, card=card)
 
     def on(self, images: Any) -> Trained:
         """The same, asked about other images in place of these, one for each."""

@@ -65,6 +65,7 @@ def run(settings: Settings) -> Run:
     settings = dataclasses.replace(
         settings, train=tasks.with_defaults(settings.train, dataset.task)
     )
+    tasks.check_positive(settings.evaluate.positive, dataset)
     settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
