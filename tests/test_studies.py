@@ -217,7 +217,10 @@ def test_a_control_says_that_it_is_one(capsys):
     assert "control = true" in Path(folder, "run.toml").read_text()
     assert Path(folder, "CONTROL.txt").read_text().startswith("This run is a control: the labels")
     assert json.loads(Path(folder, "evaluation.json").read_text())["control"] is True
-    assert "control" in capsys.readouterr().out
+    assert "This run is a control: the labels" in capsys.readouterr().out
+    before = Path(folder, "evaluation.json").read_text()
+    assert command("evaluate", folder) == 0
+    assert Path(folder, "evaluation.json").read_text() == before
     found = rows(Path(folder, "split.csv"))
     of_test = [row for row in found if row["split"] == "test"]
     assert all(row["image"].startswith(row["label"]) for row in of_test), "test keeps its labels"

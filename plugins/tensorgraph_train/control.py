@@ -9,6 +9,7 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph_train import feed
+from tensorgraph_train.runfile import Settings
 
 PARTS = ("train", "val")  # the test part keeps its labels: they are what must not be guessed
 EPOCH = 0xFFFFFFFF  # no epoch has this number: its order is drawn for the labels
@@ -19,6 +20,11 @@ must score chance; its model is of no use. One control scatters around chance by
 interval, which is that of the test images alone: judge by several, with other seeds or --folds. If
 all of them score above chance, test labels leak into training, or the figures are wrong.
 """
+
+
+def mark(settings: Settings) -> dict[str, Any]:
+    """What says in an evaluation that it is one of a control; nothing for other runs."""
+    return {"control": True} if settings.train.control else {}
 
 
 def permuted(dataset: tg.Dataset, seed: int) -> tg.Dataset:

@@ -13,7 +13,16 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import checkpoint, prepare, requirements, runfile, scores, steps, storage
+from tensorgraph_train import (
+    checkpoint,
+    control,
+    prepare,
+    requirements,
+    runfile,
+    scores,
+    steps,
+    storage,
+)
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import Settings
@@ -124,7 +133,6 @@ def written(run: Run) -> dict[str, Any]:
     )
     both = {k: (asked[k], given) for k, given in outputs.items() if k in ("val", "test")}
     scores.save_predictions(run.folder, run.feed, both, decision)
-    if run.settings.train.control:
-        evaluation["control"] = True
+    evaluation |= control.mark(run.settings)
     scores.save(run.folder, evaluation)
     return evaluation

@@ -232,6 +232,8 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
             options=data.options,
         )
     dataset = feed.load(data, settings.train.seed)
+    if settings.train.control and other is None:
+        dataset = control.permuted(dataset, settings.train.seed)
     if dataset.task != card.task:
         raise ConfigError(
             f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"

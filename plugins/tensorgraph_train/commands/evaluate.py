@@ -42,7 +42,7 @@ def evaluate(
     Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
     it only prints. A threshold that is chosen anew is stored with the model.
     """
-    from tensorgraph_train import checkpoint, display, outcome, requirements, scores
+    from tensorgraph_train import checkpoint, control, display, outcome, requirements, scores
 
     kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
     if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
@@ -70,6 +70,7 @@ def evaluate(
             run.settings.evaluate.prevalence if prevalence is None else prevalence,
         )
     if data is None:
+        evaluation |= control.mark(run.settings)
         scores.save(folder, evaluation)
     if as_json:
         print(json.dumps(evaluation, indent=1, ensure_ascii=False))

@@ -86,7 +86,7 @@ def _cross_validate(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
     """A run for each fold, in a folder of its own, then the figures of all together."""
-    from tensorgraph_train import checkpoint, display, folds, prepare, scores, storage
+    from tensorgraph_train import checkpoint, control, display, folds, prepare, scores, storage
 
     settings = prepare.absolute(settings)
     data = settings.data
@@ -109,7 +109,7 @@ def _cross_validate(
         except KeyboardInterrupt:
             go_on = f"tensorgraph train --resume --out {out}"
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
-    evaluation = folds.pooled(settings, out)
+    evaluation = folds.pooled(settings, out) | control.mark(settings)
     scores.save(out, evaluation)
     display.folds(evaluation, out)
 
