@@ -217,7 +217,7 @@ REFUSED = {
     "JPEG-LS": ("MR_small_jpeg_ls_lossless", r"is compressed \(JPEG-LS.*pyjpegls"),
     "deflated": ("image_dfl", "is deflated as a whole, which is not read; save it uncompressed"),
     "truncated": ("MR_truncated", "claims 8192 bytes of pixels and is a file of 9630: it is dama"),
-    "report": ("reportsi", r"holds no image \(it is SR\); take it out"),
+    "report": ("reportsi", r"holds no image \(its modality is SR\), or is cut"),
     "deep colour": ("SC_rgb_rle_16bit", "has colours of 16 bits; 8 are read"),
     "no preamble": ("no_meta", "is no DICOM file: 'DICM' does not stand at byte 128"),
     "bad element": ("badVR", r"is damaged or cut short: it cannot be parsed \(\w+\)"),

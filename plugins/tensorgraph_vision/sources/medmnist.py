@@ -70,8 +70,8 @@ def load(
     if len({(y.dtype, y.shape[1:]) for y in labels}) > 1:
         kinds = ", ".join(f"{p}_labels {y.dtype}{list(y.shape)}" for p, y in zip(parts, labels))
         raise DataError(
-            f"{path}: the labels differ in kind: {kinds}; numbers of classes are integers, measured "
-            "numbers floats"
+            f"{path}: the labels differ in kind: {kinds}; numbers of classes are integers, "
+            "measured numbers floats"
         )
     every = np.concatenate(labels)
     classes = _classes(path, every)
