@@ -134,7 +134,7 @@ def register_models(register: Register) -> None:
 
 @hookspec
 def register_metrics(register: Register) -> None:
-    """Offer a metric: ``metric(probabilities, labels)`` of NumPy arrays; larger is better."""
+    """Offer a metric, ``metric(scores, labels)``; it may say ``tasks``, ``larger_is_better``."""
 
 
 @hookspec

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
-from tensorgraph_train import callbacks, metrics
+from tensorgraph_train import callbacks
 
 COMMANDS = ("train", "evaluate", "predict")
-
-
-@hookimpl
-def register_metrics(register: Register) -> None:
-    register("accuracy", metrics.accuracy)
-    register("auc", metrics.auc)
-    register("macro_f1", metrics.macro_f1)
 
 
 @hookimpl
@@ -24,7 +17,9 @@ def register_callbacks(register: Register) -> None:
 
 @hookimpl
 def register_walks(register: Register) -> None:
+    register("dataset", "tensorgraph_train.prepare:dataset_of")
     register("run_file", "tensorgraph_train.parts:written_and_read")
+    register("trained", "tensorgraph_train.outcome:trained")
 
 
 @hookimpl

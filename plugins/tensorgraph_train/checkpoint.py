@@ -25,7 +25,7 @@ class Progress:
     loss_sum: float = 0.0  # over the images of this epoch so far
     seen: int = 0
     best_epoch: int | None = None
-    best_value: float | None = None  # of the metric, larger is better
+    best_value: float | None = None  # of the metric, or less it where smaller is better
     best_loss: float | None = None  # of that epoch: it decides between equals
     stale: int = 0  # epochs since the best
     stopped: bool = False  # by patience
@@ -102,6 +102,9 @@ class Card:
     std: tuple[float, ...]
     tensorgraph: str
     requires: tuple[Requirement, ...] = ()
+    task: str = "classification"
+    target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
+    decision: Mapping[str, Any] | None = None  # what was settled on validation
 
     def metadata(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "model": self.model.table()}
@@ -137,6 +140,9 @@ def read_model(folder: Path) -> tuple[Card, dict[str, Any]]:
             std=tuple(found["std"]),
             tensorgraph=found["tensorgraph"],
             requires=requirements.read(found.get("requires"), path),
+            task=found.get("task", "classification"),
+            target=tuple(found.get("target", (0.0, 1.0))),
+            decision=found.get("decision"),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: was not written by 'tensorgraph train': no {error}") from error

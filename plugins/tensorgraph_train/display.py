@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +16,8 @@ import tensorgraph as tg
 from tensorgraph.config import Choice
 from tensorgraph_train.training import Run
 
-SHOWN = 20  # classes in a confusion matrix; more are left to evaluation.json
+SHOWN = 20  # classes in a table; more are left to evaluation.json
+FIGURES = 4  # of a class or a subgroup, likewise
 
 
 def console() -> Console:
@@ -65,6 +67,19 @@ def before(run: Run, backend: Choice) -> None:
     out.print()
 
 
+def findings(found: Sequence[Mapping[str, Any]]) -> None:
+    """What the audit says, the worst first."""
+    levels = {"error": "red", "warning": "yellow", "not run": "yellow", "fine": "green"}
+    table = _table("audit", "", "")
+    for level, style in levels.items():
+        for one in found:
+            if one["level"] == level:
+                table.add_row(f"[{style}]{level}[/]", one["check"], escape(one["text"]))
+    if found:
+        console().print(table)
+        console().print()
+
+
 def _shortened(names: Sequence[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
 
@@ -76,6 +91,8 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["weighted classes"] if train.class_weights else []),
+        *(["balanced sampling"] if train.sampling == "balanced" else []),
         *(["strict precision"] if train.precision == "strict" else []),
     ]
     return ", ".join(parts)
@@ -99,24 +116,116 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
 
 
+def fold(number: int, of: int | None) -> None:
+    console().print(f"\n[bold]fold {number} of {of}[/]")
+
+
+def folds(found: Mapping[str, Any], folder: Path) -> None:
+    """The figures of all folds together, and how far the folds differ."""
+    out = console()
+    evaluation(found, f"all {found['folds']} folds")
+    for part, rows in found["spread"].items():
+        title = "at each fold's threshold" if part == "at_threshold" else ""
+        table = _table(title, "mean", "sd", "each fold", numbers=3)
+        for metric, row in rows.items():
+            if row["mean"] is not None:
+                each = "  ".join(_short(x) for x in row["folds"])
+                table.add_row(metric, _short(row["mean"]), _short(row["sd"]), each)
+        out.print()
+        out.print(table)
+    out.print(f"\nwritten to {escape(str(folder))}", soft_wrap=True)
+
+
 def evaluation(found: Mapping[str, Any], name: str) -> None:
-    """The figures with their intervals, then who was taken for whom."""
+    """The figures with their intervals beside those of who says always the same, then each class
+    and each subgroup, and who was taken for whom."""
     out = console()
     title = f"{escape(name)}, {found['split']}: {found['n']:,} images"
-    table = _table("", "value", "95 % interval", numbers=2, title=title)
+    settled, at = found["threshold"], found["at_threshold"] or {}
+    columns = ["value", "95 % interval"]
+    if at:
+        columns += [f"at {_threshold(settled)}", "95 % interval"]
+    table = _table("", *columns, numbers=len(columns), title=title)
     for metric, row in found["metrics"].items():
-        if row["value"] is None:
-            table.add_row(metric, "–", "not defined here")
-        else:
-            table.add_row(metric, f"{row['value']:.4f}", f"{row['low']:.4f} … {row['high']:.4f}")
+        cells = [*_cells(row), *(_cells(at[metric]) if metric in at else ["", ""] if at else [])]
+        table.add_row(metric, *cells)
+    for metric, row in ((m, r) for m, r in at.items() if m not in found["metrics"]):
+        table.add_row(metric, "", "", *_cells(row))
     out.print(table)
+    for line in _remarks(found):
+        out.print(line)
+    for column, parts in found["subgroups"].items():
+        _compare(column, parts)
+    if found["per_class"] and len(found["classes"]) <= SHOWN:
+        _compare("class", found["per_class"])
+    if found["confusion"] and len(found["classes"]) <= SHOWN:
+        _confusion(found)
+
+
+def _cells(row: Mapping[str, Any], digits: int = 4) -> list[str]:
+    """The value, and its interval."""
+    value, low, high = (row[key] for key in ("value", "low", "high"))
+    if value is None:
+        return ["–", "not defined here"]
+    between = "–" if low is None else f"{low:.{digits}f} … {high:.{digits}f}"
+    return [f"{value:.{digits}f}", between]
+
+
+def _threshold(settled: Mapping[str, Any]) -> str:
+    if isinstance(settled["value"], Mapping):
+        return "thresholds"
+    return f"P({escape(settled['positive'])}) ≥ {settled['value']:.3f}"
+
+
+def _remarks(found: Mapping[str, Any]) -> Iterator[str]:
+    settled, calibration, base = found["threshold"], found["calibration"], found["baseline"]
+    if base:
+        shown = ", ".join(f"{k} {' ('.join(_cells(r))})" for k, r in base["metrics"].items())
+        yield f"[dim]who says {escape(base['rule'])}:[/] {shown}"
+    if settled and settled["chosen_on"]:
+        yield f"[dim]threshold:[/] by {escape(settled['rule'])} on {settled['chosen_on']}"
+    if (prior := found.get("at_prevalence")) is not None:
+        shown = ", ".join(f"{k} {' ('.join(_cells(prior[k]))})" for k in ("ppv", "npv"))
+        yield f"[dim]where {prior['prevalence']:.1%} are {escape(settled['positive'])}:[/] {shown}"
+    if calibration and calibration["chosen_on"]:
+        before = calibration["before"]
+        yield (
+            f"[dim]calibrated:[/] temperature {calibration['temperature']:.3f}, settled on "
+            f"{calibration['chosen_on']}; before it brier {_short(before['brier'])}, "
+            f"ece {_short(before['ece'])}"
+        )
+    if found["resampled_by"] == "patient":
+        yield "[dim]intervals:[/] whole patients are drawn, not images"
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _compare(column: str, parts: Mapping[str, Any]) -> None:
+    """A row for each class or subgroup, with its figures and their intervals."""
+    names = list(next(iter(parts.values()))["metrics"])[:FIGURES]
+    table = _table(escape(column), "images", *names, numbers=1 + len(names))
+    for name, part in parts.items():
+        cells = []
+        for row in (part["metrics"][metric] for metric in names):
+            value, between = _cells(row, 2)
+            cells.append(
+                "–" if row["value"] is None else f"{value} ({between.replace(' … ', '–')})"
+            )
+        table.add_row(escape(name), f"{part['n']:,}", *cells)
+    out = console()
+    out.print()
+    out.print(table)
+
+
+def _confusion(found: Mapping[str, Any]) -> None:
     classes = [escape(name) for name in found["classes"]]
-    if len(classes) > SHOWN:
-        return
     matrix = _table("is \\ taken for", *classes, numbers=len(classes))
     for i, (label, row) in enumerate(zip(classes, found["confusion"]["counts"], strict=True)):
         cells = [f"[bold]{n}[/]" if i == j else str(n) if n else "·" for j, n in enumerate(row)]
         matrix.add_row(label, *cells)
+    out = console()
     out.print()
     out.print(matrix)
 

@@ -25,10 +25,13 @@ def load(data: Data, seed: int) -> tg.Dataset:
     """The dataset that a run file names; labelled, and with something to train on."""
     from tensorgraph_train.sources import resolve_source
 
+    if data.fold is not None and data.folds is None:
+        raise ConfigError(f"data.fold = {data.fold}: say of how many: --set data.folds=5")
+    anew = data.group is not None or data.folds is not None  # what is not official is split here
     options = {
         "seed": seed,
-        "val": data.val,
-        "test": data.test,
+        "val": 0.0 if anew else data.val,
+        "test": 0.0 if anew else data.test,
         "resize": data.resize,
         "channels": data.channels,
         "workers": data.workers,
@@ -45,18 +48,25 @@ def load(data: Data, seed: int) -> tg.Dataset:
     dataset: tg.Dataset = source.load(path, **options)
     if dataset.labels is None:
         raise DataError(f"{dataset.name}: the images have no labels, so nothing can be learnt")
-    if len(dataset.classes) < 2:
+    if len(dataset.classes) < 2 and dataset.task == "classification":
         only = dataset.classes[0] if dataset.classes else "none"
         raise DataError(f"{dataset.name}: one class ({only}); it takes two to tell them apart")
     if not len(dataset.splits.get("train", ())):
         raise DataError(f"{dataset.name}: the split 'train' is empty; lower data.val or data.test")
+    if anew:
+        fractions = {"val": data.val, "test": data.test}
+        folds = {"folds": data.folds, "number": data.fold}
+        found: tg.Dataset = tg.plugins.walk(
+            "split", dataset, seed=seed, group=data.group, **fractions, **folds
+        )
+        return found
     return dataset
 
 
 def fingerprint(dataset: tg.Dataset) -> str:
     """Changes when labels, classes or splits do: a resumed run must see the same data."""
     code = zlib.crc32("\0".join(dataset.classes).encode())
-    code = zlib.crc32(np.ascontiguousarray(dataset.labels, np.int64).tobytes(), code)
+    code = zlib.crc32(np.ascontiguousarray(dataset.labels).tobytes(), code)
     for name in sorted(dataset.splits):
         code = zlib.crc32(np.ascontiguousarray(dataset.splits[name], np.int64).tobytes(), code)
     return f"{len(dataset.labels)}-{code:08x}"
@@ -83,6 +93,15 @@ def statistics(dataset: tg.Dataset) -> tuple[tuple[float, ...], tuple[float, ...
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
     std = np.where(std > 1e-6, std, 1.0)  # a channel that never varies stays as it is
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def scale(dataset: tg.Dataset) -> tuple[float, float]:
+    """Mean and standard deviation of the training labels, where they are measured numbers; a model
+    learns them in these units, so that one learning rate does for ages and for millilitres."""
+    if dataset.task != "regression":
+        return 0.0, 1.0
+    own = np.asarray(dataset.labels[dataset.splits["train"]], np.float64)
+    return float(own.mean()), float(own.std()) or 1.0
 
 
 def _chunks(dataset: tg.Dataset, indices: Any) -> Iterator[Any]:
@@ -112,12 +131,13 @@ def order(n: int, seed: int, epoch: int) -> Any:
 @dataclasses.dataclass(frozen=True)
 class Feed:
     """Gives a dataset's images as a model takes them: scaled so that white is 1, then
-    standardised per channel."""
+    standardised per channel; and the labels as a loss takes them."""
 
     dataset: tg.Dataset
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dtype: str
+    target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
     workers: int | None = None  # 0: nothing is read ahead
 
     @property
@@ -159,7 +179,19 @@ class Feed:
         return x
 
     def labels(self, indices: Any) -> tg.Tensor:
-        return tg.tensor(np.asarray(self.dataset.labels[indices], np.int64))
+        """Class numbers (n,); or 0 and 1 (n, K); or measured numbers (n, 1), standardised."""
+        own = np.asarray(self.dataset.labels[indices])
+        if self.dataset.task == "classification":
+            return tg.tensor(own.astype(np.int64))
+        if self.dataset.task == "regression":
+            own = ((own - self.target[0]) / self.target[1])[:, None]
+        return tg.tensor(own.astype(self.dtype))
+
+    def measured(self, outputs: Any) -> Any:
+        """What a model gives, of measured numbers in their own units."""
+        if self.dataset.task != "regression":
+            return outputs
+        return outputs * self.target[1] + self.target[0]
 
     def batches(self, indices: Any, size: int) -> Iterator[Any]:
         """The indices, ``size`` at a time."""

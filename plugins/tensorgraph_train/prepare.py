@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, feed, parts, requirements
+from tensorgraph_train import (
+    checkpoint,
+    control,
+    feed,
+    parts,
+    requirements,
+    runfile,
+    shares,
+    tasks,
+)
 from tensorgraph_train.checkpoint import Card
-from tensorgraph_train.runfile import Data, Named, Settings, near
+from tensorgraph_train.runfile import BY_TASK, Data, Named, Settings, near
 from tensorgraph_train.training import Run
 
 RUN_FILE = "run.toml"
@@ -22,13 +31,12 @@ RUN_FILE = "run.toml"
 def named(settings: Settings) -> Settings:
     """Look up every name and write out every option, before anything slow begins."""
     train = settings.train
-    if train.metric != "loss":
+    if train.metric not in (BY_TASK, "loss"):
         tg.metrics[train.metric]
     if settings.data.name is not None and settings.data.path is None:
         tg.datasets[settings.data.name]
     resolve = parts.resolve
     changes: dict[str, Any] = {
-        "loss": resolve(tg.losses, "train.loss", train.loss, first=2),
         "optimizer": resolve(
             tg.optimizers,
             "train.optimizer",
@@ -39,6 +47,8 @@ def named(settings: Settings) -> Settings:
         "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }
+    if train.loss.name != BY_TASK:
+        changes["loss"] = resolve(tg.losses, "train.loss", train.loss, first=2)
     if train.regularizer is not None:
         changes["regularizer"] = resolve(tg.regularizers, "train.regularizer", train.regularizer)
     model = resolve(tg.models, "model", settings.model, reserved="classes")
@@ -49,7 +59,13 @@ def named(settings: Settings) -> Settings:
 def run(settings: Settings) -> Run:
     """Load the data, build the model and what trains it, under the settings in force."""
     seed = settings.train.seed
-    dataset = feed.load(settings.data, seed)
+    dataset = shares.checked(feed.load(settings.data, seed))
+    if settings.train.control:
+        dataset = control.permuted(dataset, seed)
+    settings = dataclasses.replace(
+        settings, train=tasks.with_defaults(settings.train, dataset.task)
+    )
+    settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
     if mean is None or std is None:
@@ -59,13 +75,12 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value, workers=settings.data.workers)
+    target, workers = feed.scale(dataset), settings.data.workers
+    images = feed.Feed(dataset, mean, std, current.dtype.value, target, workers)
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
-    data = dataclasses.replace(settings.data, mean=mean, std=std)
-    if data.path is not None:
-        data = dataclasses.replace(data, path=_absolute(data.path))
+    data = dataclasses.replace(absolute(settings).data, mean=mean, std=std)
     train = dataclasses.replace(
         settings.train,
         backend=tg.config.get_backend().name,
@@ -82,6 +97,8 @@ def run(settings: Settings) -> Run:
         std=std,
         tensorgraph=metadata.version("tensorgraph"),
         requires=requirements.of_run(settings, model, images.spec),
+        task=dataset.task,
+        target=images.target,
     )
     return Run(settings, images, card, model)
 
@@ -108,9 +125,13 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
         )
 
 
-def new_folder(dataset: tg.Dataset, model: Named) -> Path:
+def new_folder(settings: Settings, dataset: str) -> Path:
     """The first of runs/<data>-<model>-1, -2, … that is free, made: it is this run's alone."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{dataset.name}-{model.name}").strip("-.")
+    kind = "-control" * settings.train.control + "-folds" * (
+        settings.data.folds is not None and settings.data.fold is None
+    )
+    name = f"{dataset}-{settings.model.name}{kind}"
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
     number = 1
     while True:
         folder = Path("runs") / f"{stem}-{number}"
@@ -164,8 +185,34 @@ def _at(settings: Settings, key: str) -> Any:
     return _absolute(value) if key == "data.path" else value
 
 
+def absolute(settings: Settings) -> Settings:
+    """The same from every folder."""
+    if settings.data.path is None:
+        return settings
+    data = dataclasses.replace(settings.data, path=_absolute(settings.data.path))
+    return dataclasses.replace(settings, data=data)
+
+
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
+
+
+def dataset_of(data: str, assignments: Sequence[str] = ()) -> tuple[tg.Dataset, int]:
+    """The images of a run folder, or those of a path or a name, and the seed: the walk "dataset".
+
+    ``assignments`` are ``section.key=value`` as of ``--set``.
+    """
+    stored_at = Path(data) / RUN_FILE
+    table: dict[str, Any] = {"data": {"name" if data in tg.datasets else "path": data}}
+    if stored_at.is_file():
+        table, data = runfile.read(stored_at), str(stored_at)
+    origins = {}
+    for text in assignments:
+        key, value = runfile.assignment(text)
+        runfile.put(table, key, value)
+        origins[key] = f"--set {text}"
+    settings = runfile.settings(table, origins, data)
+    return feed.load(settings.data, settings.train.seed), settings.train.seed
 
 
 def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:
@@ -184,6 +231,10 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
             options=data.options,
         )
     dataset = feed.load(data, settings.train.seed)
+    if dataset.task != card.task:
+        raise ConfigError(
+            f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"
+        )
     if tuple(dataset.classes) != card.classes:
         raise ConfigError(
             f"{dataset.name} has the classes {', '.join(dataset.classes)}, and the model was "

@@ -1,7 +1,9 @@
-"""Running a model over a split, and the figures with their intervals: evaluation.json."""
+"""Running a model over a split, what is settled on validation, and the figures and predictions."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -12,14 +14,13 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import TensorgraphError
-from tensorgraph_train import intervals, steps, storage
+from tensorgraph_train import steps, storage
 from tensorgraph_train.feed import Feed
-from tensorgraph_train.metrics import wilson
+from tensorgraph_train.runfile import Evaluate
 from tensorgraph_train.steps import Step
 
-EVALUATION = "evaluation.json"
+EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
 BATCH = 256
-SEED = 0  # of the resamples: the same scores give the same intervals
 Loss = Callable[[tg.Tensor, tg.Tensor], tg.Tensor]
 
 
@@ -27,16 +28,21 @@ class DivergedError(TensorgraphError, ArithmeticError):
     """The loss, or what the model gives, is no longer finite."""
 
 
-def softmax(logits: Any) -> Any:
-    """In float64, so that the most certain answers stay in order."""
-    x = np.asarray(logits, np.float64)
+def finite(outputs: Any) -> Any:
+    """In float64; raises ``DivergedError`` where a model gives NaN or infinity."""
+    x = np.asarray(outputs, np.float64)
     if not np.isfinite(x).all():
         raise DivergedError(
             "the model gives NaN or infinity, so nothing can be said of these images: its training "
             "went astray; train again with a lower train.optimizer.lr or with train.clip_norm"
         )
-    x = np.exp(x - x.max(1, keepdims=True))
-    return x / x.sum(1, keepdims=True)
+    return x
+
+
+def probabilities(outputs: Any, task: str, temperature: float = 1.0) -> Any:
+    """Of outputs (n, K): by softmax, or by sigmoid for several labels an image; of measured
+    numbers the outputs (n,)."""
+    return tg.plugins.walk("probabilities", outputs, task, temperature)
 
 
 def run(
@@ -48,7 +54,8 @@ def run(
     *,
     often: bool = False,
 ) -> tuple[Any, float]:
-    """The probabilities of these images and the mean loss, with dropout and the like off.
+    """What the model gives for these images (n, K), in the labels' own units, and the mean loss,
+    with dropout and the like off.
 
     ``infer`` is the model compiled. It is asked if the same images come ``often``; where they come
     once, only if there are enough batches of one size.
@@ -59,62 +66,82 @@ def run(
     with tg.no_grad():
         for batch, x in feed.ahead(feed.batches(indices, BATCH)):
             ask = infer if pays and (often or len(batch) == BATCH) else model
-            logits = ask(x)
-            found.append(softmax(logits.numpy()))
+            outputs = ask(x)
+            found.append(feed.measured(finite(outputs.numpy())))
             if loss is not None:
-                total += loss(logits, feed.labels(batch)).item() * len(batch)
+                total += loss(outputs, feed.labels(batch)).item() * len(batch)
     model.train()
     classes = len(feed.dataset.classes)
-    scores = np.concatenate(found) if found else np.zeros((0, classes))
-    return scores, total / len(indices) if len(indices) else math.nan
+    given = np.concatenate(found) if found else np.zeros((0, classes))
+    return given, total / len(indices) if len(indices) else math.nan
 
 
-def figures(scores: Any, labels: Any, classes: tuple[str, ...], split: str) -> dict[str, Any]:
-    """Every registered metric with its 95 % interval, and the confusion matrix.
-
-    ``confusion.counts[i][j]`` is how many of class i were taken for class j; ``low`` and ``high``
-    bound the share of class i that is. What is not defined, such as an AUC of one class, is None.
-    """
-    labels = np.asarray(labels)
-    metrics = {}
-    for name in sorted(tg.metrics):
-        metric = tg.metrics[name]
-        value = float(metric(scores, labels))
-        low, high = math.nan, math.nan
-        if math.isfinite(value):
-            own = getattr(metric, "interval", None)
-            low, high = (
-                own(scores, labels, SEED)
-                if own is not None
-                else intervals.any_metric(metric, scores, labels, SEED)
-            )
-        metrics[name] = {"value": _known(value), "low": _known(low), "high": _known(high)}
-    return {
-        "split": split,
-        "n": len(labels),
-        "classes": list(classes),
-        "metrics": metrics,
-        "confusion": confusion(scores.argmax(1), labels, len(classes)),
-    }
+def settle(feed: Feed, outputs: Any, indices: Any, wanted: Evaluate) -> dict[str, Any]:
+    """What is chosen from the outputs for these images, those of validation: the temperature, and
+    the threshold."""
+    data = feed.dataset
+    found: dict[str, Any] = tg.plugins.walk(
+        "settle",
+        outputs,
+        data.labels[indices],
+        data.labels[data.splits["train"]],
+        data.classes,
+        data.task,
+        rule=wanted.threshold,
+        positive=wanted.positive,
+    )
+    return found
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def confusion(predicted: Any, labels: Any, classes: int) -> dict[str, Any]:
-    """Counts by true class (row) and predicted class (column), and Wilson's intervals of the
-    shares of each row."""
-    counts = np.bincount(labels * classes + predicted, minlength=classes * classes)
-    rows = [[int(n) for n in row] for row in counts.reshape(classes, classes)]
-    bounds = [[wilson(n, sum(row)) for n in row] for row in rows]
-    return {
-        "counts": rows,
-        "low": [[_known(low) for low, _ in row] for row in bounds],
-        "high": [[_known(high) for _, high in row] for row in bounds],
-    }
+def evaluate(
+    feed: Feed, outputs: Any, indices: Any, split: str, decision: Any, prevalence: float | None
+) -> dict[str, Any]:
+    """Every figure of these outputs with its interval, as evaluation.json holds them."""
+    data, decision = feed.dataset, decision or {}
+    found: dict[str, Any] = tg.plugins.walk(
+        "evaluate",
+        probabilities(outputs, data.task, decision.get("temperature", 1.0)),
+        data.labels[indices],
+        data.classes,
+        split=split,
+        task=data.task,
+        decision=decision,
+        uncalibrated=probabilities(outputs, data.task),
+        groups=None if data.groups is None else data.groups[indices],
+        columns={name: values[indices] for name, values in data.columns.items()},
+        prevalence=prevalence,
+    )
+    return found
 
 
 def save(folder: Path, evaluation: Mapping[str, Any]) -> None:
     text = json.dumps(evaluation, indent=1, ensure_ascii=False, allow_nan=False)
     storage.write(folder / EVALUATION, (text + "\n").encode())
+
+
+def save_predictions(
+    folder: Path, feed: Feed, outputs: Mapping[str, tuple[Any, Any]], decision: Any
+) -> None:
+    """predictions.csv: a row for each image of these splits, which are (indices, outputs)."""
+    data, text = feed.dataset, io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    regression = data.task == "regression"
+    figures = ("prediction",) if regression else data.classes
+    table.writerow(["image", "split", "group", "label", *figures])
+    for split, (indices, given) in outputs.items():
+        found = probabilities(given, data.task, (decision or {}).get("temperature", 1.0))
+        for i, row in zip(indices, found.reshape(len(indices), -1).tolist(), strict=True):
+            name = data.names[i] if len(data.names) else f"image {i}"
+            group = "" if data.groups is None else data.groups[i]
+            table.writerow([name, split, group, label(data, i), *row])
+    storage.write(folder / PREDICTIONS, text.getvalue().encode())
+
+
+def label(data: tg.Dataset, i: int) -> str | float:
+    """The label of an image in words: its class, its labels joined by |, or its number."""
+    own = data.labels[i]
+    if data.task == "regression":
+        return float(own)
+    if data.task == "multilabel":
+        return "|".join(name for name, is_so in zip(data.classes, own, strict=True) if is_so)
+    return data.classes[int(own)]

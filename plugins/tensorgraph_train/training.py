@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph.backend import ABSTRACT
-from tensorgraph.errors import ConfigError, TensorgraphError
-from tensorgraph_train import checkpoint, feed, parts, scores, steps
+from tensorgraph_train import balance, checkpoint, feed, parts, scores, steps, tasks
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -59,8 +57,11 @@ class Run:
         self.fingerprint = feed.fingerprint(images.dataset)
         self.step = steps.compiled(self._step, train.compile)
         self.infer = steps.inference(model, train.compile)
-        self._check_metric()
-        self._check_loss()
+        balance.check(train, images.dataset)
+        tasks.check_metric(train, images.dataset, self.val_indices)
+        tasks.check_loss(train, images, self.loss)
+        if self.penalty is not None:
+            self._penalty()
 
     @property
     def batches(self) -> int:
@@ -70,55 +71,15 @@ class Run:
     def _loss(self) -> scores.Loss:
         named = self.settings.train.loss
         registered = tg.losses[named.name]
+        more = balance.loss_options(self.settings.train, self.feed.dataset, self.feed.dtype)
 
         def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
             found: tg.Tensor = parts.guarded(
-                registered, tg.losses, "train.loss", named, logits, labels
+                registered, tg.losses, "train.loss", named, logits, labels, **more
             )
             return found
 
         return loss
-
-    def _check_metric(self) -> None:
-        """A metric that is not defined on these labels would choose no epoch; say so before."""
-        train, labels = self.settings.train, self.feed.dataset.labels[self.val_indices]
-        if train.patience is not None and not len(labels):
-            raise ConfigError(
-                "train.patience: without validation images nothing says when to stop; leave it "
-                "out, or set data.val above 0"
-            )
-        name = train.metric
-        if name == "loss" or not len(labels):
-            return
-        classes = len(self.feed.dataset.classes)
-        if math.isnan(tg.metrics[name](np.full((len(labels), classes), 1 / classes), labels)):
-            present = ", ".join(self.feed.dataset.classes[i] for i in np.unique(labels))
-            raise ConfigError(
-                f"train.metric: {name} is not defined on the validation images, which are all of "
-                f"{present}; choose another metric or split"
-            )
-
-    def _check_loss(self) -> None:
-        """Take the loss of logits that have no values yet, before anything is written."""
-        n, classes = self.settings.train.batch_size, len(self.feed.dataset.classes)
-        logits = tg.Tensor(None, ABSTRACT, tg.Spec((n, classes), self.feed.dtype))
-        labels = tg.Tensor(None, ABSTRACT, tg.Spec((n,), "int64"))
-        try:
-            with tg.no_grad():
-                shape = self.loss(logits, labels).shape
-        except TensorgraphError as error:
-            raise ConfigError(
-                f"train.loss: {self.settings.train.loss.name} does not take what a classifier "
-                f"gives, logits and class numbers: {error}; cross_entropy does"
-            ) from error
-        if shape:
-            name = self.settings.train.loss.name
-            raise ConfigError(
-                f"train.loss: {name} gives a number for each image, and training takes one for all "
-                "of them: --set train.loss.reduction=mean"
-            )
-        if self.penalty is not None:
-            self._penalty()
 
     def resume(self) -> None:
         """Go on from the last checkpoint in the folder, if there is one."""
@@ -191,9 +152,8 @@ class Run:
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
-        train = self.settings.train
-        n = len(self.train_indices)
-        order = self.train_indices[feed.order(n, train.seed, self.progress.epoch)]
+        train, dataset = self.settings.train, self.feed.dataset
+        order = balance.epoch(train, dataset, self.train_indices, self.progress.epoch)
         return list(self.feed.batches(order, train.batch_size))
 
     def _train(self, batch: Any, x: tg.Tensor) -> bool:
@@ -276,10 +236,13 @@ class Run:
         record = {"val_loss": loss}
         value = -loss
         if train.metric != "loss":
-            value = float(
-                tg.metrics[train.metric](found, self.feed.dataset.labels[self.val_indices])
+            metric, data = tg.metrics[train.metric], self.feed.dataset
+            found = scores.probabilities(found, data.task)
+            value = record[f"val_{train.metric}"] = float(
+                metric(found, data.labels[self.val_indices])
             )
-            record[f"val_{train.metric}"] = value
+            if not getattr(metric, "larger_is_better", True):
+                value = -value
         best, best_loss = progress.best_value, progress.best_loss
         if best is None or best_loss is None or (value, -loss) > (best, -best_loss):
             progress.best_value, progress.best_loss = value, loss

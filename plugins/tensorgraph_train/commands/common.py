@@ -1,15 +1,14 @@
-"""What the commands share: arguments, the settings to work under, the images of a split."""
+"""What the commands share: arguments, and the settings to work under."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import tensorgraph as tg
 from tensorgraph.config import Choice
-from tensorgraph.errors import ConfigError
 from tensorgraph_train.runfile import Settings
 
 Folder = Annotated[
@@ -30,16 +29,3 @@ def scope(settings: Settings, backend: str | None, origin: str) -> tuple[Choice,
         chosen[name] = tg.config.choose(name, call, file)
     tg.config.get_backend(chosen["backend"].value)
     return chosen["backend"], tg.config.Scope(**chosen)
-
-
-def split(dataset: tg.Dataset, name: str | None) -> tuple[str, Any]:
-    """The images of a split; unless one is named the test images, or else those for validation."""
-    import numpy as np
-
-    splits = {k: np.asarray(v) for k, v in dataset.splits.items() if len(v)}
-    splits["all"] = np.arange(len(dataset.labels))
-    if name is None:
-        name = next(k for k in ("test", "val", "train") if k in splits)
-    if name not in splits:
-        raise ConfigError(f"--split {name}: {dataset.name} has {', '.join(splits)}")
-    return name, splits[name]

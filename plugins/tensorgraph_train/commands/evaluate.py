@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from tensorgraph_train import runfile
 from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
 
@@ -19,6 +18,10 @@ def evaluate(
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all [default: test].")
+    ] = None,
+    prevalence: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="PPV and NPV where that share of people is ill."),
     ] = None,
     backend: common.Backend = None,
     as_json: common.Json = False,
@@ -34,8 +37,7 @@ def evaluate(
     Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
     it only prints.
     """
-    from tensorgraph_train import checkpoint, display, prepare, requirements, scores, steps
-    from tensorgraph_train.feed import Feed
+    from tensorgraph_train import checkpoint, display, outcome, requirements, scores
 
     kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
     if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
@@ -44,19 +46,20 @@ def evaluate(
         else:
             display.contents(inside)
         return
-    stored_at = folder / prepare.RUN_FILE
     with common.scope(Settings(), backend, "")[1]:
-        card, model = checkpoint.load_model(folder, kinds)
-        settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
-        dataset = prepare.dataset_for(card, settings, data)
-        feed = Feed(dataset, card.mean, card.std, card.dtype)
-        name, indices = common.split(dataset, split)
-        infer = steps.inference(model, settings.train.compile)
-        found, _ = scores.run(model, infer, feed, indices)
-        evaluation = scores.figures(found, dataset.labels[indices], card.classes, name)
+        run = outcome.trained(folder, data)
+        name, indices = run.split(split)
+        evaluation = scores.evaluate(
+            run.feed,
+            run.outputs(indices),
+            indices,
+            name,
+            run.card.decision,
+            run.settings.evaluate.prevalence if prevalence is None else prevalence,
+        )
     if data is None:
         scores.save(folder, evaluation)
     if as_json:
         print(json.dumps(evaluation, indent=1, ensure_ascii=False))
     else:
-        display.evaluation(evaluation, dataset.name)
+        display.evaluation(evaluation, run.feed.dataset.name)

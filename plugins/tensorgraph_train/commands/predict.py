@@ -39,7 +39,8 @@ def predict(
         for path in images:
             one = tg.datasets["image"].load(path, resize=tuple(size), channels=channels)
             x = Feed(one, card.mean, card.std, card.dtype).images(np.arange(1))
-            row = scores.softmax(infer(x).numpy())[0]
+            outputs, decision = scores.finite(infer(x).numpy()), card.decision or {}
+            row = scores.probabilities(outputs, card.task, decision.get("temperature", 1.0))[0]
             best = int(row.argmax())
             found.append(
                 {

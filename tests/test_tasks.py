@@ -1,0 +1,162 @@
+"""Training from end to end for several labels an image and for measured numbers."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from training_help import command, install
+
+import tensorgraph as tg
+
+SIDE = 8
+
+
+class Marks:
+    """Images with a bright patch for each label that they show."""
+
+    reads = ""
+
+    def accepts(self, path):
+        return False
+
+    def load(self, path, **options):
+        generator = np.random.default_rng(0)
+        labels = (generator.random((300, 3)) < [0.5, 0.3, 0.2]).astype(np.uint8)
+        images = generator.integers(0, 80, (300, 1, SIDE, SIDE)).astype(np.uint8)
+        for k in range(3):
+            images[labels[:, k] > 0, :, 2 * k : 2 * k + 3, 2 * k : 2 * k + 3] += 120
+        return made("marks", images, labels, ("one", "two", "three"))
+
+
+class Ages:
+    """The brighter the image, the older; in years, so far from 0 and 1."""
+
+    reads = ""
+
+    def accepts(self, path):
+        return False
+
+    def load(self, path, **options):
+        generator = np.random.default_rng(1)
+        ages = generator.uniform(20, 90, 300)
+        noise = generator.normal(0, 10, (300, 1, SIDE, SIDE))
+        images = np.clip(2 * ages[:, None, None, None] + noise, 0, 255).astype(np.uint8)
+        return made("ages", images, ages, ("age",))
+
+
+def made(name, images, labels, classes):
+    splits = {"train": np.arange(200), "val": np.arange(200, 250), "test": np.arange(250, 300)}
+    groups = np.arange(300) // 2
+    columns = {"site": np.where(groups % 2, "north", "south")}
+    return tg.Dataset(name, images, 255, labels, classes, splits, groups, columns)
+
+
+class Plugin:
+    @staticmethod
+    @tg.hookimpl
+    def register_datasets(register):
+        register("marks", Marks())
+        register("ages", Ages())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    install()
+    if "marks" not in tg.datasets:
+        tg.plugins.register(Plugin, "tasks-help")
+    folder = tmp_path_factory.mktemp("tasks")
+    for name in ("marks", "ages"):
+        arguments = ("--data", name, "--model", "mlp", "--epochs", "15", "--out", folder / name)
+        assert command("train", *arguments, "--set", "train.compile=false") == 0
+    return folder
+
+
+def read(folder, name):
+    evaluation = json.loads((folder / name / "evaluation.json").read_text())
+    with (folder / name / "predictions.csv").open() as file:
+        return evaluation, list(csv.DictReader(file))
+
+
+def card(folder, name):
+    with safe_open(folder / name / "model.safetensors", "numpy") as file:
+        return json.loads(file.metadata()["tensorgraph"])
+
+
+def test_several_labels(folder):
+    evaluation, rows = read(folder, "marks")
+    assert evaluation["task"] == "multilabel"
+    assert evaluation["metrics"]["auc"]["value"] > 0.95
+    assert evaluation["resampled_by"] == "patient"
+    assert {*evaluation["subgroups"]["site"]} == {"north", "south"}
+    assert "binary_cross_entropy_with_logits" in (folder / "marks" / "run.toml").read_text()
+    assert [*rows[0]] == ["image", "split", "group", "label", "one", "two", "three"]
+    assert [row["split"] for row in rows] == ["val"] * 50 + ["test"] * 50
+    labels = Marks().load(None).labels
+    for i, row in enumerate(rows):
+        own = labels[200 + i]
+        want = [n for n, is_so in zip(("one", "two", "three"), own, strict=True) if is_so]
+        assert row["label"] == "|".join(want)
+        assert row["group"] == str((200 + i) // 2)
+    scores = np.array([[float(r[n]) for n in ("one", "two", "three")] for r in rows[50:]])
+    assert tg.metrics.auc(scores, labels[250:]) == pytest.approx(
+        evaluation["metrics"]["auc"]["value"]
+    )
+    assert {*card(folder, "marks")["decision"]["threshold"]} == {"one", "two", "three"}
+
+
+def test_measured_numbers_are_predicted_in_their_own_units(folder):
+    evaluation, rows = read(folder, "ages")
+    assert evaluation["task"] == "regression"
+    assert evaluation["metrics"]["mae"]["value"] < 3
+    assert evaluation["metrics"]["r2"]["value"] > 0.95
+    assert evaluation["baseline"]["metrics"]["mae"]["value"] > 10
+    assert [*rows[0]] == ["image", "split", "group", "label", "prediction"]
+    off = [abs(float(r["label"]) - float(r["prediction"])) for r in rows if r["split"] == "test"]
+    assert np.mean(off) == pytest.approx(evaluation["metrics"]["mae"]["value"])
+    assert card(folder, "ages")["target"][0] == pytest.approx(55, abs=5)
+
+
+@pytest.mark.parametrize("name", ["marks", "ages"])
+def test_evaluating_again_says_the_same(folder, name, capsys):
+    before, _ = read(folder, name)
+    assert command("evaluate", folder / name) == 0
+    assert read(folder, name)[0] == before
+    out = capsys.readouterr().out
+    assert "whole patients are drawn" in out
+    assert max(map(len, (line.rstrip() for line in out.splitlines()))) <= 100
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("ages", "train.metric=auc", "train.metric: auc is for classification and multilabel, and"),
+        ("marks", "train.metric=mae", "mae is for regression, and marks is for multilabel"),
+        (
+            "ages",
+            "train.loss=cross_entropy",
+            "cross_entropy is for one class an image, and ages is for",
+        ),
+        ("marks", "evaluate.threshold=best", 'it takes "youden", or {sensitivity = 0.9}'),
+        ("marks", "evaluate.threshold={sensitivity=2}", "it takes"),
+        ("ages", "evaluate.prevalence=1.5", "a number above 0 and below 1"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_said_before(folder, tmp_path, name, change, message, capsys):
+    arguments = ("--data", name, "--model", "mlp", "--epochs", "1", "--out", tmp_path / "out")
+    assert command("train", *arguments, "--set", change) == 2
+    assert message in capsys.readouterr().err
+    assert not Path(tmp_path, "out").exists()
+
+
+def test_a_metric_of_which_less_is_better_chooses_the_epoch(folder, tmp_path):
+    arguments = ("--data", "ages", "--model", "mlp", "--epochs", "6", "--out", tmp_path / "out")
+    options = ("--set", "train.metric=mae", "--set", "train.compile=false")
+    assert command("train", *arguments, *options) == 0
+    lines = [json.loads(x) for x in (tmp_path / "out" / "history.jsonl").read_text().splitlines()]
+    best = min(lines, key=lambda row: row["val_mae"])
+    evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert best["val_mae"] < lines[0]["val_mae"]
+    assert evaluation["metrics"]["mae"]["value"] == pytest.approx(best["val_mae"], rel=0.5)
