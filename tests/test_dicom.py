@@ -162,7 +162,10 @@ def test_patients_are_kept_together_under_pseudonyms(tmp_path, monkeypatch):
     key = tmp_path / "keys" / "own"
     assert key.stat().st_mode & 0o077 == 0 and len(key.read_text().strip()) == 64
     monkeypatch.setenv("TENSORGRAPH_PSEUDONYM_KEY", str(tmp_path / "other"))
-    assert not {*load(tmp_path / "data").groups} & {*groups}
+    other = load(tmp_path / "data")
+    assert not {*other.groups} & {*groups}
+    for part, own in other.splits.items():
+        assert np.array_equal(own, dataset.splits[part]), "the split is the same under any key"
 
 
 def test_a_key_that_cannot_be(tmp_path, monkeypatch):
