@@ -59,7 +59,8 @@ class Pictures:
                 if header.dtype == "uint16":
                     return np.asarray(image).astype(np.uint16)
                 flat = _opaque(image) if header.alpha else image
-                return np.asarray(flat.convert("RGB" if header.channels == 3 else "L"))
+                mode = "RGB" if header.channels == 3 else "L"
+                return np.asarray(flat if flat.mode == mode else flat.convert(mode))
         except Exception as error:
             raise _broken(error) from error
 

@@ -44,9 +44,12 @@ def load(
     notes = []
     for part, top in parts.items():
         for folder in _subfolders(top):
-            found = list(_files(folder))
-            images = [p for p in found if known.of(p)]
-            skipped.update(p.suffix.lower() or p.name for p in {*found} - {*images})
+            images = []
+            for file in _files(folder):
+                if known.of(file):
+                    images.append(file)
+                else:
+                    skipped[file.suffix.lower() or file.name] += 1
             if not images:
                 notes.append(f"The folder {_name(folder, path)} has no images and is no class.")
             paths += images
