@@ -199,6 +199,13 @@ def test_ctrl_c_in_a_fold_says_how_to_go_on(capsys):
     assert "go on with: tensorgraph train --resume --out out\n" in capsys.readouterr().err
 
 
+def test_folds_that_cannot_be_leave_nothing(said):
+    data = manifest()
+    assert "class 'cat' has images of 6 groups, too few to have one in each of 7 folds" in said(
+        *FOLDS[:-1], "7", "--data", data
+    )
+
+
 def test_one_fold_alone():
     assert (
         command(*train("--data", manifest(), "--set", "data.folds=3", "--set", "data.fold=2")) == 0

@@ -16,6 +16,7 @@ from tensorgraph.errors import ConfigError
 from tensorgraph_train import (
     checkpoint,
     control,
+    likeness,
     prepare,
     requirements,
     runfile,
@@ -126,7 +127,8 @@ def written(run: Run) -> dict[str, Any]:
     asked[name] = indices
     outputs = {k: scores.run(run.model, run.infer, run.feed, i)[0] for k, i in asked.items()}
     decision = scores.settle(run.feed, outputs.get("val"), run.val_indices, wanted)
-    run.card = dataclasses.replace(run.card, decision=decision)
+    training_images = likeness.describe(run)
+    run.card = dataclasses.replace(run.card, decision=decision, training_images=training_images)
     checkpoint.save_model(run.folder, run.card, run.best)
     evaluation = scores.evaluate(
         run.feed, outputs[name], indices, name, decision, wanted.prevalence
