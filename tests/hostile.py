@@ -209,7 +209,7 @@ FILES = {
     ),
     "far.nii.gz": (far_nii, "its header says that the voxels begin at 999999995904"),
     "lying.dcm": (lying_dcm, "bytes of pixels and is a file of"),
-    "long.dcm": (long_dcm, "holds no image (it is of no modality)"),
+    "long.dcm": (long_dcm, "holds no image (its modality is none), or is cut short"),
     "deep.dcm": (deep_dcm, "is damaged or cut short: it cannot be parsed"),
     "program.dcm": (program_dcm, "begins as a Windows program does, and is refused"),
     "elf.dcm": (elf_dcm, "begins as a Linux program does, and is refused"),

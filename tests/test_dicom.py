@@ -162,7 +162,10 @@ def test_patients_are_kept_together_under_pseudonyms(tmp_path, monkeypatch):
     key = tmp_path / "keys" / "own"
     assert key.stat().st_mode & 0o077 == 0 and len(key.read_text().strip()) == 64
     monkeypatch.setenv("TENSORGRAPH_PSEUDONYM_KEY", str(tmp_path / "other"))
-    assert not {*load(tmp_path / "data").groups} & {*groups}
+    other = load(tmp_path / "data")
+    assert not {*other.groups} & {*groups}
+    for part, own in other.splits.items():
+        assert np.array_equal(own, dataset.splits[part]), "the split is the same under any key"
 
 
 def test_a_key_that_cannot_be(tmp_path, monkeypatch):
@@ -217,7 +220,7 @@ REFUSED = {
     "JPEG-LS": ("MR_small_jpeg_ls_lossless", r"is compressed \(JPEG-LS.*pyjpegls"),
     "deflated": ("image_dfl", "is deflated as a whole, which is not read; save it uncompressed"),
     "truncated": ("MR_truncated", "claims 8192 bytes of pixels and is a file of 9630: it is dama"),
-    "report": ("reportsi", r"holds no image \(it is SR\); take it out"),
+    "report": ("reportsi", r"holds no image \(its modality is SR\), or is cut"),
     "deep colour": ("SC_rgb_rle_16bit", "has colours of 16 bits; 8 are read"),
     "no preamble": ("no_meta", "is no DICOM file: 'DICM' does not stand at byte 128"),
     "bad element": ("badVR", r"is damaged or cut short: it cannot be parsed \(\w+\)"),

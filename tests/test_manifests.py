@@ -97,7 +97,7 @@ GOOD = ["images/0.png,a", "images/1.png,b"]
         ("path,label", [*GOOD, "images/2.png,"], "m.csv line 4: the label is empty"),
         ("path,label", [*GOOD, "images/2.png"],
          "m.csv line 4: the number of cells is 1, and line 1 has 2; put text"),
-        ("path,label", [*GOOD, "m.csv,a"], "m.csv line 4: m.csv is none of png, jpg"),
+        ("path,label", [*GOOD, "m.csv,a"], "m.csv line 4: m.csv is none of "),
         ("path,label", [*GOOD, "images/../images/0.png,b"],
          "m.csv line 4: images/../images/0.png is on line 2 already"),
         ("path,label", ["images/0.png,a", "images/1.png,a"], "has one class only: 'a'"),
@@ -128,3 +128,29 @@ def test_a_manifest_in_another_encoding(tmp_path):
     path.write_bytes("path,label\nimages/0.png,gesund\nimages/1.png,Grünstar\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"m.csv is not in UTF-8: .*; save it as UTF-8"):
         load(path)
+
+
+def test_other_columns_go_with_the_images(tmp_path):
+    lines = [f"{row},s{i % 2},{i if i % 3 else ''},{i}.5,Jane" for i, row in enumerate(rows())]
+    path = manifest(tmp_path, *lines, head="path,label,Site,age,dose,Patient Name")
+    dataset = load(path)
+    assert set(dataset.columns) == {"site", "age", "dose"}
+    assert dataset.columns["site"].tolist() == ["s0", "s1"] * 15
+    assert np.array_equal(np.isnan(dataset.columns["age"]), np.arange(30) % 3 == 0)
+    assert dataset.columns["dose"][3] == 3.5
+    assert "Left out, because they may say who somebody is: patient name." in dataset.notes
+
+
+@pytest.mark.parametrize("name", [
+    "Name", "patient_name", "PatientName", "last name", "Birth_Date", "birthdate", "DOB",
+    "patient birth date", "Address", "AccessionNumber", "accession", "MRN", "ssn", "email",
+])  # fmt: skip
+def test_columns_that_may_say_who_somebody_is(tmp_path, name):
+    path = manifest(tmp_path, *(f"{row},x" for row in rows()), head=f"path,label,{name}")
+    assert not load(path).columns
+
+
+@pytest.mark.parametrize("name", ["filename", "site name", "birthing_method", "accessory"])
+def test_columns_that_only_sound_so(tmp_path, name):
+    path = manifest(tmp_path, *(f"{row},x" for row in rows()), head=f"path,label,{name}")
+    assert list(load(path).columns) == [name]

@@ -91,6 +91,19 @@ def test_reading_goes_on_while_others_compute(monkeypatch):
     assert seconds(images.ahead(batches)) < 0.8 * in_turn
 
 
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_what_is_kept_is_bounded_and_never_read_again(workers, monkeypatch):
+    pictures("data", "cat", "dog", n=10)  # 64 bytes an image
+    images = tg.datasets["folder"].load(Path("data"), cache=350, workers=workers).images
+    first = images[np.arange(20)]
+    assert len(images.kept) == 5 and images.room == 30
+    kept, reads = [*images.kept], []
+    pixels = Pictures.pixels
+    monkeypatch.setattr(Pictures, "pixels", lambda *a: reads.append(a[1]) or pixels(*a))
+    assert np.array_equal(images[np.arange(20)], first)
+    assert len(reads) == 15 and not {images.paths[i] for i in kept} & {*reads}
+
+
 def test_an_error_while_reading_ahead_reaches_the_caller():
     images = lazy()
     Path("data/dog/3.png").unlink()

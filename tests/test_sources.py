@@ -220,7 +220,7 @@ def floats(bad=None):
     [
         ({"train_labels": None}, "has no train_images and train_labels.*it has test_images"),
         ({"test_labels": None}, "test_labels are missing"),
-        ({"train_labels": np.zeros((30, 1))}, r"differ in kind: train float64\[30\], val int64"),
+        ({"train_labels": np.zeros((30, 1))}, r"differ in kind: train_labels float64\[30\], val_"),
         ({"train_labels": np.array(["a"] * 30)}, "one integer an image"),
         ({"train_labels": np.full((30, 14), 2)}, r"run from 2 to 2; of several .*\[30, 14\]"),
         ({"train_labels": np.full(30, np.nan)}, "labels have values that are not finite"),

@@ -114,8 +114,10 @@ def _check_preamble(start: bytes) -> None:
 def _shape(found: Any) -> tuple[tuple[int, ...], bool]:
     """(H, W) or (D, H, W), and whether in colour."""
     if "Rows" not in found or "PhotometricInterpretation" not in found:
-        kind = found.get("Modality") or "of no modality"
-        raise DataError(f"holds no image (it is {kind}); take it out of the images")
+        kind = found.get("Modality") or "none"
+        raise DataError(
+            f"holds no image (its modality is {kind}), or is cut short before it; take it out"
+        )
     frames, rows, columns = (
         int(found.get(key) or 1) for key in ("NumberOfFrames", "Rows", "Columns")
     )

@@ -14,6 +14,7 @@ from rich.table import Table
 
 import tensorgraph as tg
 from tensorgraph.config import Choice
+from tensorgraph_train import control
 from tensorgraph_train.answers import Answer
 from tensorgraph_train.training import Run
 
@@ -92,6 +93,7 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["labels permuted (control)"] if train.control else []),
         *(["weighted classes"] if train.class_weights else []),
         *(["balanced sampling"] if train.sampling == "balanced" else []),
         *(["strict precision"] if train.precision == "strict" else []),
@@ -114,6 +116,8 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print(f"trained for {run.seconds:.1f} s")
     out.print()
     evaluation(found, run.feed.dataset.name)
+    if run.settings.train.control:
+        out.print(f"\n[yellow]control[/]  {control.TEXT.strip()}")
     out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tensorgraph import config
 from tensorgraph.errors import ConfigError
 from tensorgraph_train import (
     checkpoint,
+    control,
     likeness,
     prepare,
     requirements,
@@ -58,6 +60,17 @@ class Trained:
                 found.append(heard.x.numpy().reshape(len(batch), -1))
         return np.concatenate(found)
 
+    def settled_anew(self, rule: Mapping[str, float]) -> Trained:
+        """The same with the threshold chosen on validation by another rule, and so stored."""
+        held = self.feed.dataset.splits.get("val", ())
+        if not len(held):
+            raise ConfigError(f"{self.folder}: no validation images, so nothing to choose it on")
+        wanted = dataclasses.replace(self.settings.evaluate, threshold=rule)
+        decision = scores.settle(self.feed, self.outputs(held), held, wanted)
+        card = dataclasses.replace(self.card, decision=decision)
+        checkpoint.save_model(self.folder, card, checkpoint.host(self.model.state()))
+        return dataclasses.replace(self, card=card)
+
     def on(self, images: Any) -> Trained:
         """The same, asked about other images in place of these, one for each."""
         dataset = dataclasses.replace(self.feed.dataset, images=images)
@@ -99,7 +112,8 @@ def trained(folder: Path, data: str | None = None, compile: bool | None = None) 
     card, model = checkpoint.load_model(folder, kinds)
     settings = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
     dataset = prepare.dataset_for(card, settings, data)
-    feed = Feed(dataset, card.mean, card.std, card.dtype, card.target)
+    workers = settings.data.workers
+    feed = Feed(dataset, card.mean, card.std, card.dtype, card.target, workers)
     wanted = settings.train.compile if compile is None else compile
     return Trained(folder, card, settings, model, steps.inference(model, wanted), feed)
 
@@ -121,7 +135,6 @@ def written(run: Run) -> dict[str, Any]:
     )
     both = {k: (asked[k], given) for k, given in outputs.items() if k in ("val", "test")}
     scores.save_predictions(run.folder, run.feed, both, decision)
-    if run.settings.train.control:
-        evaluation["control"] = True
+    evaluation |= control.mark(run.settings)
     scores.save(run.folder, evaluation)
     return evaluation

@@ -65,6 +65,7 @@ def run(settings: Settings) -> Run:
     settings = dataclasses.replace(
         settings, train=tasks.with_defaults(settings.train, dataset.task)
     )
+    tasks.check_positive(settings.evaluate.positive, dataset)
     settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
@@ -109,13 +110,13 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
     try:
         out = model.infer_shape(image)
     except ShapeError as error:
-        axes, resize, other = "channels×height×width", "[32,32]", "--model"
+        axes = "channels×height×width"
+        way_out = "resize them (--set data.resize=[32,32]), or choose another model (--model)"
         if len(image.shape) == 5:
-            axes, resize = "channels×depth×height×width", "[32,32,32]"
-            other = "--model small_cnn3d, say, which takes volumes"
+            axes = "channels×depth×height×width"
+            way_out = "choose a model of volumes (--model small_cnn3d), or resize them"
         raise ShapeError(
-            f"model {name!r} does not fit images of {size} ({axes}): {error}\n"
-            f"  resize them (--set data.resize={resize}), or choose another model ({other})"
+            f"model {name!r} does not fit images of {size} ({axes}): {error}\n  {way_out}"
         ) from error
     classes = len(dataset.classes)
     if out.shape != (1, classes):
@@ -231,6 +232,8 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
             options=data.options,
         )
     dataset = feed.load(data, settings.train.seed)
+    if settings.train.control and other is None:
+        dataset = control.permuted(dataset, settings.train.seed)
     if dataset.task != card.task:
         raise ConfigError(
             f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"

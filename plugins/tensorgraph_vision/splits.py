@@ -60,8 +60,7 @@ def split(
     if groups is None and labels.ndim == 1:
         parts = _by_stratum(strata, names, seed, shares, way_out)
     else:
-        keys = names if groups is None else groups
-        parts = _by_group(strata, keys, seed, shares, way_out)
+        parts = _by_group(strata, _keys(names, groups), seed, shares, way_out)
     return {part: np.array(sorted(chosen), np.int64) for part, chosen in parts.items()}
 
 
@@ -87,8 +86,8 @@ def fold(
         order = sorted(indices, key=lambda i: (strata.of[i][0], _rank(seed, names[i]), names[i]))
         test = order[number - 1 :: folds]
     else:
-        keys = names if groups is None else groups
-        test = _by_group(strata, keys, seed, shares, way_out)[f"fold {number}"]
+        found = _by_group(strata, _keys(names, groups), seed, shares, way_out)
+        test = found[f"fold {number}"]
     rest = sorted({*indices} - {*test})
     val *= folds / (folds - 1)  # the same share of all as without folds
     parts = split(rest, labels, names, classes, seed=seed, val=val, test=0.0, groups=groups)
@@ -102,6 +101,17 @@ def _shares(val: float, test: float) -> dict[str, float]:
         )
     shares = {"train": 1.0 - val - test, "val": val, "test": test}
     return {part: share for part, share in shares.items() if share}
+
+
+def _keys(names: Sequence[str], groups: Any) -> Sequence[str]:
+    """What stands for the group of each image: the first name in it. So what a group is called,
+    which may be a pseudonym that another machine would not give, changes no split."""
+    if groups is None:
+        return names
+    first: dict[str, str] = {}
+    for group, name in zip(map(str, groups), names, strict=True):
+        first[group] = min(name, first.get(group, name))
+    return [first[str(group)] for group in groups]
 
 
 def _rank(seed: int, key: str) -> bytes:

@@ -23,8 +23,8 @@ from tensorgraph_vision.splits import PARTS, TEST, UNGROUPED, VAL, split
 
 COLUMNS = ("path", "label", "split", "group")
 IDENTIFYING = re.compile(
-    r"(patient|first|last|sur|family|given)?[ _]?names?|(patient[ _]?)?(birth.*|date of birth|"
-    r"date_of_birth|dob|address|phone|telephone|e?mail)|accession.*|mrn|ssn"
+    r"(patient|first|last|sur|family|given)?[ _]?names?|accession.*|mrn|ssn|"
+    r"(patient[ _]?)?(birth[ _]?(date|day)|date[ _]of[ _]birth|dob|address|phone|telephone|e?mail)"
 )
 GROUPS = ("group", "patient", "patient_id", "subject", "subject_id")  # each says the same
 

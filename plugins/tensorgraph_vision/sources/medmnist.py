@@ -68,8 +68,11 @@ def load(
         )
         raise DataError(f"{path}: the parts' images differ in shape or dtype: {kinds}")
     if len({(y.dtype, y.shape[1:]) for y in labels}) > 1:
-        kinds = ", ".join(f"{p} {y.dtype}{list(y.shape)}" for p, y in zip(parts, labels))
-        raise DataError(f"{path}: the parts' labels differ in kind: {kinds}")
+        kinds = ", ".join(f"{p}_labels {y.dtype}{list(y.shape)}" for p, y in zip(parts, labels))
+        raise DataError(
+            f"{path}: the labels differ in kind: {kinds}; numbers of classes are integers, "
+            "measured numbers floats"
+        )
     every = np.concatenate(labels)
     classes = _classes(path, every)
     ends = np.cumsum(counts)
