@@ -48,8 +48,9 @@ def test_published_numbers_of_parameters(name, shape, options, parameters):
 @pytest.mark.parametrize("name", sorted(tg.models))
 def test_every_model_is_documented_and_takes_grey_and_colour(name):
     assert tg.models[name].__doc__
-    built(name, (3, 32, 32), classes=2)
-    built(name, (1, 16, 24), classes=3)
+    depth = (8,) if name.endswith("3d") else ()
+    built(name, (3, *depth, 32, 32), classes=2)
+    built(name, (1, *depth, 16, 24), classes=3)
 
 
 def same_weights(ours, theirs, *, seed=0):
@@ -118,6 +119,16 @@ def test_small_cnn_is_pytorchs(training):
         nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.0), nn.Linear(256, 10),
     ), (1, 8, 8), training=training, classes=10, dropout=0.0)  # fmt: skip
+
+
+@peers
+@pytest.mark.parametrize("training", [False, True])
+def test_small_cnn3d_is_pytorchs(training):
+    compare("small_cnn3d", nn.Sequential(
+        nn.Conv3d(1, 16, 3, padding=1), nn.BatchNorm3d(16), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Conv3d(16, 32, 3, padding=1), nn.BatchNorm3d(32), nn.ReLU(), nn.MaxPool3d(2),
+        nn.Flatten(), nn.Dropout(0.0), nn.Linear(192, 10),
+    ), (1, 4, 8, 12), training=training, classes=10, dropout=0.0)  # fmt: skip
 
 
 @peers
@@ -234,12 +245,13 @@ def test_the_smallest_images(name, side):
 @pytest.mark.parametrize("name", sorted(tg.models))
 def test_every_model_comes_back_from_its_file(name, tmp_path):
     """Shapes too: the count of batches that batch norm has seen is a scalar."""
-    model = built(name, (3, 32, 32), classes=2)
+    shape = (3, 8, 32, 32) if name.endswith("3d") else (3, 32, 32)
+    model = built(name, shape, classes=2)
     path = tmp_path / "model.safetensors"
     storage.save_tensors(path, {k: x.numpy() for k, x in model.state().items()}, {})
     twin = tg.models[name](classes=2)
     twin.load_state(storage.load_tensors(path)[0])
-    x = tg.tensor(np.random.default_rng(0).normal(size=(2, 3, 32, 32)).astype(np.float32))
+    x = tg.tensor(np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32))
     np.testing.assert_array_equal(twin.eval()(x).numpy(), model.eval()(x).numpy())
 
 

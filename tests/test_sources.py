@@ -119,6 +119,7 @@ def test_idx(tmp_path, zipped):
         ("train-images-idx3-ubyte", b"", "starts with nothing"),
         ("train-images-idx3-ubyte", bytes([0, 0, 8, 3, 0]), "ends within its header, at 5 bytes"),
         ("t10k-labels-idx1-ubyte", idx_bytes(np.zeros(10))[:-3], "10 bytes, and 7 follow"),
+        ("t10k-labels-idx1-ubyte", idx_bytes(np.zeros(10)) + b"?", "10 bytes, and 11 follow"),
         ("t10k-labels-idx1-ubyte", idx_bytes(np.zeros(9)), "has 10 images, and .* 9 labels"),
         ("t10k-images-idx3-ubyte", idx_bytes(np.zeros((10, 4, 4))), r"differ in size: \[5, 4\]"),
     ],
@@ -136,6 +137,9 @@ def test_idx_with_a_cut_gzip_or_a_missing_file(tmp_path):
     whole = tmp_path / "train-labels-idx1-ubyte.gz"
     whole.write_bytes(whole.read_bytes()[:-12])
     with pytest.raises(DataError, match=r"train-labels-idx1-ubyte.gz is damaged or cut short"):
+        tg.datasets.idx.load(tmp_path)
+    whole.write_bytes(gzip.compress(bytes([0, 0, 8, 1, 255, 0, 0, 0])))
+    with pytest.raises(DataError, match=r"ubyte.gz claims 4,278,190,080 values, which a file of"):
         tg.datasets.idx.load(tmp_path)
     whole.unlink()
     with pytest.raises(DataError, match="has no train-labels-idx1-ubyte or train-labels"):

@@ -48,7 +48,9 @@ def npz(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
         if start and not start.startswith(b"PK"):
             raise DataError(f"{path} {PICKLED}") from None
         raise DataError(f"{path} is damaged or cut short: {error}") from error
-    except (EOFError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+    except (EOFError, NotImplementedError, OSError, RuntimeError, ValueError, zlib.error) as error:
+        if getattr(error, "filename", None):
+            raise  # it is the file that cannot be opened, not what is in it
         raise DataError(f"{path} is damaged or cut short: {error}") from error
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from tensorgraph.data import Dataset
 from tensorgraph.errors import DataError
+from tensorgraph_vision import claims
 from tensorgraph_vision.pixels import fit
 from tensorgraph_vision.splits import VAL, split
 
@@ -82,23 +83,38 @@ def _part(folder: Path, part: str) -> tuple[Any, Any]:
 
 def _read(path: Path, axes: int) -> Any:
     """The array in an IDX file: two zero bytes, the type, the number of axes, sizes, data."""
+    magic, start = bytes([0, 0, UNSIGNED_BYTES, axes]), 4 + 4 * axes
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            head = stream.read(start)
+            if head[:4] != magic:
+                raise DataError(
+                    f"{path} is no IDX file of {axes} axes of unsigned bytes: it starts with "
+                    f"{head[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}"
+                )
+            if len(head) < start:
+                raise DataError(
+                    f"{path} is cut short: it ends within its header, at {len(head)} bytes"
+                )
+            shape = struct.unpack(f">{axes}I", head[4:])
+            values = math.prod(shape)
+            if path.suffix == ".gz":
+                _check(path, values)
+                data = stream.read(values + 1)
+            else:
+                data = stream.read()
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise DataError(f"{path} is damaged or cut short: {error}") from error
-    magic = bytes([0, 0, UNSIGNED_BYTES, axes])
-    if data[:4] != magic:
-        raise DataError(
-            f"{path} is no IDX file of {axes} axes of unsigned bytes: it starts with "
-            f"{data[:4].hex(' ') or 'nothing'}, not {magic.hex(' ')}"
-        )
-    start = 4 + 4 * axes
-    if len(data) < start:
-        raise DataError(f"{path} is cut short: it ends within its header, at {len(data)} bytes")
-    shape = struct.unpack(f">{axes}I", data[4:start])
-    if len(data) - start != math.prod(shape):
+    if len(data) != values:
         raise DataError(
             f"{path} is damaged or cut short: its header announces {list(shape)}, "
-            f"{math.prod(shape):,} bytes, and {len(data) - start:,} follow"
+            f"{values:,} bytes, and {len(data):,} follow"
         )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _check(path: Path, values: int) -> None:
+    try:
+        claims.check(values, path.stat().st_size)
+    except DataError as error:
+        raise DataError(f"{path} {error}") from None
