@@ -1,6 +1,7 @@
 """tensorgraph shift: the changes, a planted marker, a site told from the image, what bears what."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -115,6 +116,33 @@ def test_the_table_fits(probed, capsys):
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 100
     assert command("shift", probed[0] / "site", "--by", "clinic") == 2
     assert "--by clinic: scans has no such column; it has: hospital, age" in capsys.readouterr().err
+
+
+def test_where_the_figure_is_not_defined_it_is_said(probed, tmp_path, capsys):
+    arrays = {f"{part}_images": np.zeros((4, SIDE, SIDE), np.uint8) for part in ("train", "test")}
+    labels = {"train_labels": np.array([0, 1, 0, 1]), "test_labels": np.zeros(4, int)}
+    np.savez(tmp_path / "one.npz", **arrays, **labels)
+    options = (
+        "--data",
+        tmp_path / "one.npz",
+        "--model",
+        "mlp",
+        "--epochs",
+        "1",
+        "--set",
+        "data.val=0",
+    )
+    assert command("train", *options, "--out", tmp_path / "out") == 0
+    assert command("shift", tmp_path / "out") == 2
+    assert "auc is not defined on the 4 images of test" in capsys.readouterr().err
+    assert command("compare", tmp_path / "out", tmp_path / "out") == 0
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_without_scikit_learn_the_extra_is_named(probed, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert command("shift", probed[0] / "plain") == 2
+    assert "pip install 'tensorgraph[study]'" in capsys.readouterr().err
 
 
 def applied(name, strength, x):
