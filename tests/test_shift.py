@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from tensorgraph_study import changes
+from tensorgraph_study.shift import probe
 from training_help import command, install
 
 import tensorgraph as tg
@@ -118,25 +119,12 @@ def test_the_table_fits(probed, capsys):
     assert "--by clinic: scans has no such column; it has: hospital, age" in capsys.readouterr().err
 
 
-def test_where_the_figure_is_not_defined_it_is_said(probed, tmp_path, capsys):
-    arrays = {f"{part}_images": np.zeros((4, SIDE, SIDE), np.uint8) for part in ("train", "test")}
-    labels = {"train_labels": np.array([0, 1, 0, 1]), "test_labels": np.zeros(4, int)}
-    np.savez(tmp_path / "one.npz", **arrays, **labels)
-    options = (
-        "--data",
-        tmp_path / "one.npz",
-        "--model",
-        "mlp",
-        "--epochs",
-        "1",
-        "--set",
-        "data.val=0",
-    )
-    assert command("train", *options, "--out", tmp_path / "out") == 0
-    assert command("shift", tmp_path / "out") == 2
-    assert "auc is not defined on the 4 images of test" in capsys.readouterr().err
-    assert command("compare", tmp_path / "out", tmp_path / "out") == 0
-    assert "accuracy" in capsys.readouterr().out
+def test_where_the_figure_is_not_defined_it_is_said(probed):
+    run = tg.plugins.walk("trained", probed[0] / "plain")
+    name, indices = run.split(None)
+    healthy = indices[run.feed.dataset.labels[indices] == 0]
+    with pytest.raises(tg.errors.ConfigError, match="auc is not defined on the 60 images of test"):
+        probe(run, healthy, name, None)
 
 
 def test_without_scikit_learn_the_extra_is_named(probed, monkeypatch, capsys):
