@@ -26,6 +26,12 @@ def at_a_glance(study: Study) -> str:
         else f"{model} was trained on {study.data} for {count(epochs, 'epoch')}: "
         f"{_listed(study.classes)}."
     )
+    if run.get("train", {}).get("control"):
+        body += study.text(
+            "This is a control: the labels were permuted before training, so nothing could be "
+            "learnt. Figures beyond chance say that something leaks.",
+            "caution",
+        )
     if not found:
         return body + study.missing(
             "evaluation.json", "nothing is known of how good it is: run 'tensorgraph evaluate'"
