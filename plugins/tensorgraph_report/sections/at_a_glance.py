@@ -40,7 +40,7 @@ def at_a_glance(study: Study) -> str:
     what = "patients" if found.get("resampled_by") == "patient" else "images"
     body += study.text(
         f"Measured on {count(found['n'], 'image')} of the split “{found['split']}”, which training "
-        f"has not seen. Under each figure stands its 95 % interval: resampling {what} would move "
+        f"was not given. Under each figure stands its 95 % interval: resampling {what} would move "
         "it about that far. It does not say how the model does in another hospital."
     )
     return body + _audit(study)
