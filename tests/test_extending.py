@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from doc_blocks import blocks
+from PIL import Image
 
 import tensorgraph as tg
 from tensorgraph import hookspecs
 from tensorgraph.discovery import HOOKS, Plugins
+from tensorgraph.errors import DataError
 from tensorgraph.testing import gradcheck
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "extending"
@@ -138,6 +140,33 @@ def datasets(registry):
     assert sorted(i for split in data.splits.values() for i in split) == [*range(20)]
 
 
+def formats(registry):
+    """In a folder and a manifest, beside others; tests/test_formats.py predicts with it."""
+    pixels = np.arange(30).reshape(6, 5)
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as name:
+        patch.setattr(tg, "formats", {**tg.formats, "graymap": registry.graymap})
+        for i, kind in enumerate(("pgm", "png") * 10):
+            path = Path(name, "ab"[i // 10], f"{i}.{kind}")
+            path.parent.mkdir(exist_ok=True)
+            if kind == "png":
+                Image.fromarray(pixels.astype("uint8")).save(path)
+            else:
+                path.write_bytes(b"P5 5 6 255\n" + pixels.astype("uint8").tobytes())
+        paths = sorted(Path(name).rglob("*.p?m")) + sorted(Path(name).rglob("*.png"))
+        rows = [f"{p.relative_to(name)},{p.parent.name}" for p in paths]
+        Path(name, "m.csv").write_text("\n".join(["path,label", *rows]))
+        for path in (Path(name), Path(name, "m.csv")):
+            source = tg.datasets["folder" if path.is_dir() else "csv"]
+            assert (source.load(path).images == pixels).all()
+        deep = Path(name, "a", "0.pgm")
+        deep.write_bytes(b"P5 5 6 1000\n" + pixels.astype(">u2").tobytes())
+        dataset = tg.datasets.image.load(deep)
+        assert (dataset.images[0, 0] == pixels).all() and dataset.white == 1000
+        deep.write_bytes(deep.read_bytes()[:-1])
+        with pytest.raises(DataError, match=r"0.pgm is cut short: 5x6 pixels do not fit"):
+            tg.datasets.image.load(deep)
+
+
 def augmentations(registry):
     key = tg.tensor([1, 2, 3, 4], dtype="uint32")
     images = tg.tensor(np.zeros((2, 1, 4, 4), "float32"))
@@ -216,7 +245,7 @@ def test_the_example_gives_register_what_it_takes(hook):
     (implemented,) = [
         n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == hook
     ]
-    (call,) = [n for n in ast.walk(implemented) if isinstance(n, ast.Call)]
-    assert ast.unparse(call.func) == "register"
+    calls = [n for n in ast.walk(implemented) if isinstance(n, ast.Call)]
+    (call,) = [call for call in calls if ast.unparse(call.func) == "register"]
     takes.bind(None, *call.args, **{k.arg: k.value for k in call.keywords})
     assert [k.arg for k in call.keywords] == named

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tensorgraph_train.sources import resolve_source
 from tensorgraph_vision.files import ImageFiles
+from tensorgraph_vision.pictures import Pictures
 
 import tensorgraph as tg
 from tensorgraph.errors import DataError
@@ -76,12 +77,25 @@ def test_jpeg_is_what_pillow_reads_and_stands_upright(tmp_path):
 def test_memory_decides_when_files_are_read_and_not_what(tmp_path):
     folder(tmp_path, make=rgb)
     eager = load(tmp_path, resize=[4, 7])
-    lazy = load(tmp_path, resize=[4, 7], memory=100)
+    lazy = load(tmp_path, resize=[4, 7], cache=100)
     assert isinstance(eager.images, np.ndarray) and isinstance(lazy.images, ImageFiles)
     assert lazy.images.shape == eager.images.shape == (20, 3, 4, 7) and len(lazy.images) == 20
     for index in (np.array([3, 19, 3]), np.arange(20), np.array([], int), slice(2, 5), 7):
         assert np.array_equal(lazy.images[index], eager.images[index])
-    assert "read again when it is needed" in lazy.notes[-1]
+    assert "1.6 KiB: 100 bytes of them are kept, and the others read again" in lazy.notes[-1]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_what_is_kept_is_bounded_and_never_read_again(tmp_path, workers, monkeypatch):
+    folder(tmp_path, make=rgb)  # 90 bytes an image
+    images = load(tmp_path, cache=500, workers=workers).images
+    first = images[np.arange(20)]
+    assert len(images.kept) == 5 and images.room == 50
+    kept, reads = [*images.kept], []
+    pixels = Pictures.pixels
+    monkeypatch.setattr(Pictures, "pixels", lambda *a: reads.append(a[1]) or pixels(*a))
+    assert np.array_equal(images[np.arange(20)], first)
+    assert len(reads) == 15 and not {images.paths[i] for i in kept} & {*reads}
 
 
 def test_grey_and_colour_mixed_are_read_as_rgb(tmp_path):
@@ -97,26 +111,38 @@ def test_grey_and_colour_mixed_are_read_as_rgb(tmp_path):
     assert one.images.shape[1] == 1 and np.abs(one.images[0, 0] - luma).max() <= 0.51
 
 
-def test_8_and_16_bits_mixed_keep_their_brightness(tmp_path):
+def test_8_and_16_bits_mixed_are_refused_or_scaled(tmp_path):
     folder(tmp_path)
     deep = save(tmp_path / "dog" / "09.png", grey(dtype=np.uint16))
-    dataset = load(tmp_path)
+    with pytest.raises(DataError) as error:
+        load(tmp_path)
+    assert str(error.value) == (
+        "images of different bit depths: cat/00.png has 8 bits and dog/09.png 16; save all with "
+        "one, or scale them to 16 with --set data.options.bits=16"
+    )
+    dataset = load(tmp_path, bits=16)
     first = np.asarray(Image.open(tmp_path / "cat" / "00.png"))
     assert dataset.white == 65535 and np.array_equal(dataset.images[-1, 0], deep)
-    assert np.allclose(dataset.images[0, 0] / 65535, first / 255)
-    assert "1 of 20 images have 16 bits" in "".join(dataset.notes)
+    assert np.array_equal(dataset.images[0, 0], first * np.uint16(257))
 
 
-def test_transparency_is_dropped_and_palettes_are_colours(tmp_path):
+def test_what_is_transparent_is_refused_and_palettes_are_colours(tmp_path):
     folder(tmp_path)
-    pixels = np.dstack([rgb(), grey()])
+    pixels = np.dstack([rgb(), np.full((6, 5), 255, np.uint8)])
     save(tmp_path / "cat" / "00.png", pixels)
-    Image.fromarray(rgb()).quantize(16).save(tmp_path / "cat" / "01.png", transparency=b"\x00")
-    palette = np.asarray(Image.open(tmp_path / "cat" / "01.png").convert("RGBA"))[..., :3]
+    Image.fromarray(rgb()).quantize(16).save(tmp_path / "cat" / "01.png")
+    palette = np.asarray(Image.open(tmp_path / "cat" / "01.png").convert("RGB"))
     dataset = load(tmp_path)
     assert np.array_equal(dataset.images[0], pixels[..., :3].transpose(2, 0, 1))
     assert np.array_equal(dataset.images[1], palette.transpose(2, 0, 1))
-    assert "Transparency (an alpha channel) is dropped." in dataset.notes
+    assert "An alpha channel that hides nothing is dropped." in dataset.notes
+    pixels[3, 3, 3] = 254
+    save(tmp_path / "cat" / "00.png", pixels)
+    with pytest.raises(DataError, match=r"cat/00.png has an alpha channel that hides some of its"):
+        load(tmp_path)
+    Image.fromarray(rgb()).quantize(16).save(tmp_path / "cat" / "00.png", transparency=b"\x00")
+    with pytest.raises(DataError, match="save it without transparency"):
+        load(tmp_path)
 
 
 def chunk(kind, data):
@@ -181,12 +207,12 @@ def test_a_truncated_image_is_named(tmp_path, suffix):
         load(tmp_path)
     (tmp_path / "dog" / f"03{suffix}").write_bytes(b"")
     with pytest.raises(DataError, match=rf"dog/03{suffix} cannot be read"):
-        load(tmp_path, memory=1)
+        load(tmp_path, cache=1)
 
 
 def test_a_file_that_is_gone_is_named(tmp_path):
     folder(tmp_path)
-    lazy = load(tmp_path, memory=1).images
+    lazy = load(tmp_path, cache=1).images
     (tmp_path / "dog" / "03.png").unlink()
     with pytest.raises(DataError, match=r"dog/03.png cannot be read: No such file"):
         lazy[np.arange(20)]
@@ -246,7 +272,7 @@ def test_without_classes(tmp_path):
         load(tmp_path)
     assert "has one class only, 'images'" in str(error.value)
     assert "if labels.csv lists them, give its path as the data" in str(error.value)
-    with pytest.raises(DataError, match=r"no png, jpg, tif or bmp images \(.csv\)"):
+    with pytest.raises(DataError, match=r"has no images \(png, .*\), but .csv; images bel"):
         (tmp_path / "images" / "x.png").unlink()
         tg.datasets.folder.load(tmp_path)
 

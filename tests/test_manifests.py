@@ -97,7 +97,7 @@ GOOD = ["images/0.png,a", "images/1.png,b"]
         ("path,label", [*GOOD, "images/2.png,"], "m.csv line 4: the label is empty"),
         ("path,label", [*GOOD, "images/2.png"],
          "m.csv line 4: the number of cells is 1, and line 1 has 2; put text"),
-        ("path,label", [*GOOD, "m.csv,a"], "m.csv line 4: m.csv is none of .png, .jpg"),
+        ("path,label", [*GOOD, "m.csv,a"], "m.csv line 4: m.csv is none of png, jpg"),
         ("path,label", [*GOOD, "images/../images/0.png,b"],
          "m.csv line 4: images/../images/0.png is on line 2 already"),
         ("path,label", ["images/0.png,a", "images/1.png,a"], "has one class only: 'a'"),

@@ -198,8 +198,7 @@ def test_a_folder_that_holds_something_else(said):
 def test_two_runs_at_once_do_not_share_a_folder(capsys, monkeypatch):
     from tensorgraph_train import display, prepare
 
-    dataset, named = tg.datasets.digits.load(None), Settings().model
-    first, second = (prepare.new_folder(dataset, named) for _ in range(2))
+    first, second = (prepare.new_folder(Settings(), "digits") for _ in range(2))
     assert first != second and first.is_dir() and second.is_dir()
 
     def another_begins(*args):
@@ -225,9 +224,9 @@ def test_resuming_with_other_settings(said):
 
 
 def test_a_full_disk(capsys):
-    """A file system of 200 kB that the weights do not fit."""
+    """A file system of 250 kB that the weights do not fit."""
     Path("tiny").mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", "tiny"]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=250k", "tmpfs", "tiny"]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("only root may mount a small file system")
     try:

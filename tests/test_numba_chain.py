@@ -11,6 +11,8 @@ from tensorgraph_numba import native
 from tensorgraph_numba.kernels import chain_plan
 from tensorgraph_numba.kernels.chain import Step, Sum, chain, supports
 
+import tensorgraph as tg
+
 DTYPES = ("float32", "float64")
 RNG = np.random.default_rng(0)
 
@@ -194,3 +196,12 @@ def test_what_is_refused():
     with pytest.raises(ValueError, match="broadcast"):
         chain([x, wide], [Step("add", (0, 1))], [(2, x.copy())], scratch=Memory("float32").scratch)
     assert supports([x, 1.0], [Step("add", (0, 1))], [(2, x)], [Sum(2, total)])
+
+
+@pytest.mark.parametrize("n", [5, 1000])
+def test_a_chain_of_truth_values_alone(n, monkeypatch):
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    step = tg.compile(lambda x: tg.ops.logical_not(x))
+    x = np.arange(n) % 3 == 0
+    for _ in range(3):
+        assert np.array_equal(step(tg.tensor(x)).numpy(), ~x)

@@ -89,10 +89,12 @@ def test_ctrl_c(whole):
     assert status == 130
     assert error == ("tensorgraph: stopped; go on with: tensorgraph train --resume --out out\n")
     assert sorted(p.name for p in Path("out").iterdir()) == [
+        "audit.json",
         "checkpoint.safetensors",
         "history.jsonl",
         "model.safetensors",
         "run.toml",
+        "split.csv",
     ]
     trained("--resume", "--out", "out")
     assert weights("out") == whole

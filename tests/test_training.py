@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tensorgraph_train import feed, prepare, runfile, storage
+from tensorgraph_train import feed, prepare, runfile, shares, storage
 from tensorgraph_train.runfile import Named, Settings
 from training_help import command, train
 
@@ -78,12 +78,14 @@ def test_nan_in_the_data_is_named():
 def test_a_run_folder_is_complete():
     trained()
     assert sorted(p.name for p in Path("out").iterdir()) == [
+        "audit.json",
         "checkpoint.safetensors",
         "evaluation.json",
         "history.jsonl",
         "model.safetensors",
         "predictions.csv",
         "run.toml",
+        "split.csv",
     ]
     settings = runfile.settings(runfile.read(Path("out/run.toml")), {}, "out")
     assert settings.train.optimizer.options["betas"] == [0.9, 0.999], "options are written out"
@@ -192,7 +194,8 @@ def test_a_loss_of_each_image_is_said_before_training(capsys):
     assert not Path("out").exists()
 
 
-def test_a_metric_that_is_not_defined_is_said_before_training(tmp_path):
+def test_a_metric_that_is_not_defined_is_said_before_training(monkeypatch):
+    monkeypatch.setattr(shares, "checked", lambda dataset: dataset)  # a class is missing in val
     np.savez(
         "one.npz",
         train_images=np.zeros((8, 4, 4), np.uint8),

@@ -33,8 +33,9 @@ def mcnemar(first_only: int, second_only: int) -> float:
     """The exact test (McNemar 1947): of the images that one alone has right, each is as likely to
     be the first's as the second's."""
     n, fewer = first_only + second_only, min(first_only, second_only)
-    fewer_still: int = sum(math.comb(n, k) for k in range(fewer + 1))
-    return min(1.0, 2 * fewer_still / 2**n)
+    whole = math.lgamma(n + 1) - n * math.log(2)  # logarithms, or thousands would overflow
+    shares = (whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(fewer + 1))
+    return min(1.0, 2 * math.fsum(map(math.exp, shares)))
 
 
 def _shares(first: Any, second: Any) -> Row:

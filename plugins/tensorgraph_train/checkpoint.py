@@ -182,7 +182,8 @@ def contents(folder: Path, kinds: Collection[str]) -> dict[str, Any] | None:
         {**dataclasses.asdict(needed), "reason": requirements.reason(needed)} for needed in lacking
     ]
     tensors = {k: {"shape": list(x.shape), "dtype": str(x.dtype)} for k, x in weights.items()}
-    return {**card.metadata(), "missing": missing, "tensors": tensors}
+    way = requirements.way_out(lacking)
+    return {**card.metadata(), "missing": missing, "way_out": way, "tensors": tensors}
 
 
 def make_model(named: Named, classes: tuple[str, ...]) -> tg.Layer:

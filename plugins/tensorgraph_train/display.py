@@ -68,6 +68,19 @@ def before(run: Run, backend: Choice) -> None:
     out.print()
 
 
+def findings(found: Sequence[Mapping[str, Any]]) -> None:
+    """What the audit says, the worst first."""
+    levels = {"error": "red", "warning": "yellow", "not run": "yellow", "fine": "green"}
+    table = _table("audit", "", "")
+    for level, style in levels.items():
+        for one in found:
+            if one["level"] == level:
+                table.add_row(f"[{style}]{level}[/]", one["check"], escape(one["text"]))
+    if found:
+        console().print(table)
+        console().print()
+
+
 def _shortened(names: Sequence[str], limit: int = 12) -> str:
     return ", ".join(names[:limit]) + (", …" if len(names) > limit else "")
 
@@ -79,6 +92,8 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["weighted classes"] if train.class_weights else []),
+        *(["balanced sampling"] if train.sampling == "balanced" else []),
         *(["strict precision"] if train.precision == "strict" else []),
     ]
     return ", ".join(parts)
@@ -100,6 +115,26 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print()
     evaluation(found, run.feed.dataset.name)
     out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
+
+
+def fold(number: int, of: int | None) -> None:
+    console().print(f"\n[bold]fold {number} of {of}[/]")
+
+
+def folds(found: Mapping[str, Any], folder: Path) -> None:
+    """The figures of all folds together, and how far the folds differ."""
+    out = console()
+    evaluation(found, f"all {found['folds']} folds")
+    for part, rows in found["spread"].items():
+        title = "at each fold's threshold" if part == "at_threshold" else ""
+        table = _table(title, "mean", "sd", "each fold", numbers=3)
+        for metric, row in rows.items():
+            if row["mean"] is not None:
+                each = "  ".join(_short(x) for x in row["folds"])
+                table.add_row(metric, _short(row["mean"]), _short(row["sd"]), each)
+        out.print()
+        out.print(table)
+    out.print(f"\nwritten to {escape(str(folder))}", soft_wrap=True)
 
 
 def evaluation(found: Mapping[str, Any], name: str) -> None:
@@ -220,9 +255,7 @@ def contents(found: Mapping[str, Any]) -> None:
         total += values
     table.add_row("total", "", "", f"{total:,}", style="bold")
     out.print(table)
-    wanted = [f"{x['distribution']}=={x['version']}" for x in found["missing"] if x["distribution"]]
-    if wanted:
-        out.print(f"\nto evaluate it: pip install {escape(' '.join(wanted))}", soft_wrap=True)
+    out.print(f"\nto evaluate it: {escape(found['way_out'])}", soft_wrap=True)
 
 
 def predictions(found: Sequence[Answer]) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,19 +17,25 @@ from tensorgraph.errors import ConfigError, DataError
 from tensorgraph_train.runfile import Data
 
 ORDER_STREAM = 1 << 31  # the high word of the streams of data order: no other draw has it
-CHUNK = 1024  # images looked at together
+CHUNK, PIXELS = 1024, 1 << 24  # images, and values of images, that are looked at together
+AHEAD = 2  # batches that are read before they are needed
 
 
 def load(data: Data, seed: int) -> tg.Dataset:
     """The dataset that a run file names; labelled, and with something to train on."""
     from tensorgraph_train.sources import resolve_source
 
+    if data.fold is not None and data.folds is None:
+        raise ConfigError(f"data.fold = {data.fold}: say of how many: --set data.folds=5")
+    anew = data.group is not None or data.folds is not None  # what is not official is split here
     options = {
         "seed": seed,
-        "val": data.val,
-        "test": data.test,
+        "val": 0.0 if anew else data.val,
+        "test": 0.0 if anew else data.test,
         "resize": data.resize,
         "channels": data.channels,
+        "workers": data.workers,
+        "cache": int(data.cache * 2**30),
         **(data.options or {}),
     }
     if data.name is not None:
@@ -44,6 +53,13 @@ def load(data: Data, seed: int) -> tg.Dataset:
         raise DataError(f"{dataset.name}: one class ({only}); it takes two to tell them apart")
     if not len(dataset.splits.get("train", ())):
         raise DataError(f"{dataset.name}: the split 'train' is empty; lower data.val or data.test")
+    if anew:
+        fractions = {"val": data.val, "test": data.test}
+        folds = {"folds": data.folds, "number": data.fold}
+        found: tg.Dataset = tg.plugins.walk(
+            "split", dataset, seed=seed, group=data.group, **fractions, **folds
+        )
+        return found
     return dataset
 
 
@@ -57,21 +73,44 @@ def fingerprint(dataset: tg.Dataset) -> str:
 
 
 def statistics(dataset: tg.Dataset) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel over the training images, white being 1."""
-    indices = np.asarray(dataset.splits["train"])
+    """Mean and standard deviation of each channel over the training images, white being 1. Images
+    that are read when they are needed are all looked at: one that cannot be is known before
+    anything is written."""
     count: int = 0
     total: Any = 0.0
     squares: Any = 0.0
-    for start in range(0, len(indices), CHUNK):
-        x = np.asarray(dataset.images[indices[start : start + CHUNK]], np.float64) / dataset.white
-        axes = (0, *range(2, x.ndim))
-        count += x.size // x.shape[1]
-        total = total + x.sum(axes)
-        squares = squares + np.square(x).sum(axes)
+    for part, indices in dataset.splits.items():
+        if part != "train" and isinstance(dataset.images, np.ndarray):
+            continue
+        for raw in _chunks(dataset, np.asarray(indices)):
+            if part == "train":
+                x = np.asarray(raw, np.float64) / dataset.white
+                axes = (0, *range(2, x.ndim))
+                count += x.size // x.shape[1]
+                total = total + x.sum(axes)
+                squares = squares + np.square(x).sum(axes)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
     std = np.where(std > 1e-6, std, 1.0)  # a channel that never varies stays as it is
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _chunks(dataset: tg.Dataset, indices: Any) -> Iterator[Any]:
+    """The images, so many at a time as memory surely has room for."""
+    size = max(1, min(CHUNK, PIXELS // math.prod(dataset.images.shape[1:])))
+    for start in range(0, len(indices), size):
+        yield _read(dataset, indices[start : start + size])
+
+
+def _read(dataset: tg.Dataset, indices: Any) -> Any:
+    """Raises ``DataError`` where a value is not finite."""
+    raw = np.asarray(dataset.images[indices])
+    if raw.dtype.kind == "f" and not np.isfinite(raw).all():
+        first = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
+        names = dataset.names
+        name = names[indices[first]] if len(names) else f"image {indices[first]}"
+        raise DataError(f"{dataset.name}: {name} has NaN or infinity among its values")
+    return raw
 
 
 def scale(dataset: tg.Dataset) -> tuple[float, float]:
@@ -99,6 +138,7 @@ class Feed:
     std: tuple[float, ...]
     dtype: str
     target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
+    workers: int | None = None  # 0: nothing is read ahead
 
     @property
     def spec(self) -> tg.Spec:
@@ -106,13 +146,29 @@ class Feed:
         return tg.Spec((1, *self.dataset.images.shape[1:]), self.dtype)
 
     def images(self, indices: Any) -> tg.Tensor:
-        """A batch (n, C, H, W). Raises ``DataError`` where a value is not finite."""
-        raw = np.asarray(self.dataset.images[indices])
-        if raw.dtype.kind == "f" and not np.isfinite(raw).all():
-            first = int(np.argmin(np.isfinite(raw).reshape(len(raw), -1).all(1)))
-            names = self.dataset.names
-            name = names[indices[first]] if len(names) else f"image {indices[first]}"
-            raise DataError(f"{self.dataset.name}: {name} has NaN or infinity among its values")
+        """A batch (n, C, H, W), or (n, C, D, H, W)."""
+        return tg.tensor(self._scaled(indices))
+
+    def ahead(self, batches: Iterable[Any]) -> Iterator[tuple[Any, tg.Tensor]]:
+        """Each batch of indices with its images, which were read while others were computed on."""
+        if self.workers == 0 or isinstance(self.dataset.images, np.ndarray):
+            yield from ((indices, self.images(indices)) for indices in batches)
+            return
+        reading: deque[tuple[Any, Future[Any]]] = deque()
+        pool = ThreadPoolExecutor(1)  # the images themselves are decoded by more
+        try:
+            for indices in batches:
+                reading.append((indices, pool.submit(self._scaled, indices)))
+                if len(reading) > AHEAD:
+                    first, found = reading.popleft()
+                    yield first, tg.tensor(found.result())
+            for indices, found in reading:
+                yield indices, tg.tensor(found.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _scaled(self, indices: Any) -> Any:
+        raw = _read(self.dataset, indices)
         per_channel = (1, -1, *(1,) * (raw.ndim - 2))
         mean = np.reshape(np.array(self.mean), per_channel)
         scale = np.reshape(np.array(self.std), per_channel)
@@ -120,7 +176,7 @@ class Feed:
         x /= self.dataset.white
         x -= mean.astype(self.dtype)
         x /= scale.astype(self.dtype)
-        return tg.tensor(x)
+        return x
 
     def labels(self, indices: Any) -> tg.Tensor:
         """Class numbers (n,); or 0 and 1 (n, K); or measured numbers (n, 1), standardised."""

@@ -121,5 +121,7 @@ def written(run: Run) -> dict[str, Any]:
     )
     both = {k: (asked[k], given) for k, given in outputs.items() if k in ("val", "test")}
     scores.save_predictions(run.folder, run.feed, both, decision)
+    if run.settings.train.control:
+        evaluation["control"] = True
     scores.save(run.folder, evaluation)
     return evaluation

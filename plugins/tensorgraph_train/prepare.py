@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
-from tensorgraph_train import checkpoint, feed, parts, requirements, tasks
+from tensorgraph_train import (
+    checkpoint,
+    control,
+    feed,
+    parts,
+    requirements,
+    runfile,
+    shares,
+    tasks,
+)
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.runfile import BY_TASK, Data, Named, Settings, near
 from tensorgraph_train.training import Run
@@ -50,7 +59,9 @@ def named(settings: Settings) -> Settings:
 def run(settings: Settings) -> Run:
     """Load the data, build the model and what trains it, under the settings in force."""
     seed = settings.train.seed
-    dataset = feed.load(settings.data, seed)
+    dataset = shares.checked(feed.load(settings.data, seed))
+    if settings.train.control:
+        dataset = control.permuted(dataset, seed)
     settings = dataclasses.replace(
         settings, train=tasks.with_defaults(settings.train, dataset.task)
     )
@@ -64,13 +75,12 @@ def run(settings: Settings) -> Run:
         if len(value) != channels:
             raise ConfigError(f"data.{key} has {len(value)} numbers for {channels} channels")
     current = tg.config.current()
-    images = feed.Feed(dataset, mean, std, current.dtype.value, feed.scale(dataset))
+    target, workers = feed.scale(dataset), settings.data.workers
+    images = feed.Feed(dataset, mean, std, current.dtype.value, target, workers)
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
-    data = dataclasses.replace(settings.data, mean=mean, std=std)
-    if data.path is not None:
-        data = dataclasses.replace(data, path=_absolute(data.path))
+    data = dataclasses.replace(absolute(settings).data, mean=mean, std=std)
     train = dataclasses.replace(
         settings.train,
         backend=tg.config.get_backend().name,
@@ -99,9 +109,13 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
     try:
         out = model.infer_shape(image)
     except ShapeError as error:
+        axes, resize, other = "channels×height×width", "[32,32]", "--model"
+        if len(image.shape) == 5:
+            axes, resize = "channels×depth×height×width", "[32,32,32]"
+            other = "--model small_cnn3d, say, which takes volumes"
         raise ShapeError(
-            f"model {name!r} does not fit images of {size} (channels×height×width): {error}\n"
-            "  resize them (--set data.resize=[32,32]), or choose another model (--model)"
+            f"model {name!r} does not fit images of {size} ({axes}): {error}\n"
+            f"  resize them (--set data.resize={resize}), or choose another model ({other})"
         ) from error
     classes = len(dataset.classes)
     if out.shape != (1, classes):
@@ -111,9 +125,13 @@ def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> 
         )
 
 
-def new_folder(dataset: tg.Dataset, model: Named) -> Path:
+def new_folder(settings: Settings, dataset: str) -> Path:
     """The first of runs/<data>-<model>-1, -2, … that is free, made: it is this run's alone."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{dataset.name}-{model.name}").strip("-.")
+    kind = "-control" * settings.train.control + "-folds" * (
+        settings.data.folds is not None and settings.data.fold is None
+    )
+    name = f"{dataset}-{settings.model.name}{kind}"
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-.")
     number = 1
     while True:
         folder = Path("runs") / f"{stem}-{number}"
@@ -167,8 +185,34 @@ def _at(settings: Settings, key: str) -> Any:
     return _absolute(value) if key == "data.path" else value
 
 
+def absolute(settings: Settings) -> Settings:
+    """The same from every folder."""
+    if settings.data.path is None:
+        return settings
+    data = dataclasses.replace(settings.data, path=_absolute(settings.data.path))
+    return dataclasses.replace(settings, data=data)
+
+
 def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
+
+
+def dataset_of(data: str, assignments: Sequence[str] = ()) -> tuple[tg.Dataset, int]:
+    """The images of a run folder, or those of a path or a name, and the seed: the walk "dataset".
+
+    ``assignments`` are ``section.key=value`` as of ``--set``.
+    """
+    stored_at = Path(data) / RUN_FILE
+    table: dict[str, Any] = {"data": {"name" if data in tg.datasets else "path": data}}
+    if stored_at.is_file():
+        table, data = runfile.read(stored_at), str(stored_at)
+    origins = {}
+    for text in assignments:
+        key, value = runfile.assignment(text)
+        runfile.put(table, key, value)
+        origins[key] = f"--set {text}"
+    settings = runfile.settings(table, origins, data)
+    return feed.load(settings.data, settings.train.seed), settings.train.seed
 
 
 def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset:
@@ -176,8 +220,16 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
     data = settings.data
     if other is not None:
         name, path = (other, None) if other in tg.datasets else (None, other)
-        resize = (card.input[-2], card.input[-1])
-        data = Data(name=name, path=path, resize=resize, channels=card.input[0])
+        channels, *size = card.input
+        data = Data(
+            name=name,
+            path=path,
+            resize=tuple(size),
+            channels=channels,
+            workers=data.workers,
+            cache=data.cache,
+            options=data.options,
+        )
     dataset = feed.load(data, settings.train.seed)
     if dataset.task != card.task:
         raise ConfigError(

@@ -6,170 +6,84 @@ import dataclasses
 import difflib
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import toml
+from tensorgraph_train import keys, toml
+from tensorgraph_train.keys import Named as Named
+from tensorgraph_train.keys import Table
 
-Table = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Named:
-    """Something registered, by name, and the options that it is made with."""
-
-    name: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def table(self) -> Table:
-        return {"name": self.name, **self.options}
-
-
-def _key(default: Any, expects: str, convert: Callable[[Any], Any]) -> Any:
-    """A key: ``convert`` gives the value as the program wants it, or raises ValueError."""
-    return field(default=default, metadata={"expects": expects, "convert": convert})
-
-
-def _whole(default: int | None, low: int, high: float = math.inf) -> Any:
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError
-        return value
-
-    top = "" if math.isinf(high) else f" and at most {int(high)}"
-    return _key(default, f"a whole number, at least {low}{top}", convert)
-
-
-def _number(default: float | None, low: float, high: float, expects: str, above: bool) -> Any:
-    """A number up to but not including ``high``; ``above``: ``low`` itself is not in."""
-
-    def convert(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError
-        if not low <= value < high or (above and value == low):
-            raise ValueError
-        return float(value)
-
-    return _key(default, expects, convert)
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError
-    return value
-
-
-def _size(value: Any) -> tuple[int, int]:
-    sides = [value, value] if isinstance(value, int) else value
-    if not isinstance(sides, list | tuple) or len(sides) != 2:
-        raise ValueError
-    if any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sides):
-        raise ValueError
-    return sides[0], sides[1]
-
-
-def _numbers(value: Any) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise ValueError
-    if any(isinstance(x, bool) or not isinstance(x, int | float) for x in value):
-        raise ValueError
-    return tuple(map(float, value))
-
-
-def _positive_numbers(value: Any) -> tuple[float, ...]:
-    if min(numbers := _numbers(value)) <= 0:
-        raise ValueError
-    return numbers
-
-
-def _options(value: Any) -> Table:
-    if not isinstance(value, dict):
-        raise ValueError
-    return value
-
-
-def _named(value: Any) -> Named:
-    table = {"name": value} if isinstance(value, str) else dict(_options(value))
-    return Named(_text(table.pop("name", None)), table)
-
-
-def _names(value: Any) -> tuple[Named, ...]:
-    if not isinstance(value, list | tuple):
-        raise ValueError
-    return tuple(map(_named, value))
-
-
-def _threshold(value: Any) -> str | Table:
-    if value == "youden":
-        return str(value)
-    if not isinstance(value, dict) or [*value] != ["sensitivity"]:
-        raise ValueError
-    least = value["sensitivity"]
-    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 < least <= 1:
-        raise ValueError
-    return {"sensitivity": float(least)}
-
-
-def _channels(value: Any) -> int:
-    if isinstance(value, bool) or value not in (1, 3):
-        raise ValueError
-    return int(value)
-
-
-NAMED = {"expects": 'a name, or a table with a name: {name = "…", …}', "convert": _named}
-NAMES = "a list of names, or of tables with a name"
-FRACTION = "a number from 0 up to, but not, 1"
-POSITIVE = "a number above 0"
 BY_TASK = "default"  # the name of what the labels call for
 
 
 @dataclass(frozen=True)
 class Data:
-    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1."""
+    """Which images; ``mean`` and ``std`` are per channel, of values between 0 and 1.
 
-    name: str | None = _key(None, "the name of a dataset or of a reader", _text)
-    path: str | None = _key(None, "the path of a file or folder", _text)
-    val: float = _number(0.1, 0, 1, FRACTION, False)
-    test: float = _number(0.2, 0, 1, FRACTION, False)
-    resize: tuple[int, int] | None = _key(None, "[height, width], or one number for both", _size)
-    channels: int | None = _key(None, "1 (grey) or 3 (colour)", _channels)
-    mean: tuple[float, ...] | None = _key(None, "a list of numbers, one a channel", _numbers)
-    std: tuple[float, ...] | None = _key(
-        None, "a list of numbers above 0, one a channel", _positive_numbers
+    ``workers`` threads read what is not kept in memory, 0 none and all in turn; unless it is said,
+    as many as there are processors, at most 8. The results are the same.
+    """
+
+    name: str | None = keys.key(None, "the name of a dataset or of a reader", keys.text)
+    path: str | None = keys.key(None, "the path of a file or folder", keys.text)
+    val: float = keys.number(0.1, 0, 1, keys.FRACTION, False)
+    test: float = keys.number(0.2, 0, 1, keys.FRACTION, False)
+    group: str | None = keys.key(
+        None, "the name of a column, or a pattern of the images' names with one (group)", keys.text
     )
-    options: Mapping[str, Any] | None = _key(None, "a table of options of the reader", _options)
+    folds: int | None = keys.whole(None, 2)
+    fold: int | None = keys.whole(None, 1)
+    strict: bool = keys.key(False, "true or false", keys.flag)
+    resize: tuple[int, ...] | None = keys.key(
+        None,
+        "[height, width], one number for both, or, of volumes, [depth, height, width]",
+        keys.size,
+    )
+    channels: int | None = keys.key(None, "1 (grey) or 3 (colour)", keys.channels)
+    mean: tuple[float, ...] | None = keys.key(
+        None, "a list of numbers, one a channel", keys.numbers
+    )
+    std: tuple[float, ...] | None = keys.key(
+        None, "a list of numbers above 0, one a channel", keys.positive_numbers
+    )
+    workers: int | None = keys.whole(None, 0, 64)
+    cache: float = keys.number(1.0, 0, math.inf, "GiB of decoded images to keep, 0 for none", False)
+    options: Mapping[str, Any] | None = keys.key(
+        None, "a table of options of the reader", keys.options
+    )
 
 
 @dataclass(frozen=True)
 class Train:
     """How to train."""
 
-    epochs: int = _whole(20, 1)
-    batch_size: int = _whole(64, 1)
-    seed: int = _whole(0, 0, 2**63 - 1)
-    backend: str | None = _key(None, "the name of a backend, or auto", _text)
-    dtype: str | None = _key(None, '"float32" or "float64"', _text)
-    precision: str | None = _key(None, '"default" or "strict"', _text)
-    compile: bool = _key(True, "true or false", _flag)
-    loss: Named = field(default=Named(BY_TASK), metadata=NAMED)
-    optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=NAMED)
-    schedule: Named = field(default=Named("cosine"), metadata=NAMED)
-    regularizer: Named | None = field(default=None, metadata=NAMED)
-    clip_norm: float | None = _number(None, 0, math.inf, POSITIVE, True)
-    clip_value: float | None = _number(None, 0, math.inf, POSITIVE, True)
-    metric: str = _key(BY_TASK, 'the name of a metric, or "loss"', _text)
-    patience: int | None = _whole(None, 1)
-    checkpoint_every: float = _number(30.0, 0, math.inf, "seconds, 0 for every batch", False)
-    callbacks: tuple[Named, ...] = _key((Named("history"), Named("progress")), NAMES, _names)
+    epochs: int = keys.whole(20, 1)
+    batch_size: int = keys.whole(64, 1)
+    seed: int = keys.whole(0, 0, 2**63 - 1)
+    backend: str | None = keys.key(None, "the name of a backend, or auto", keys.text)
+    dtype: str | None = keys.key(None, '"float32" or "float64"', keys.text)
+    precision: str | None = keys.key(None, '"default" or "strict"', keys.text)
+    compile: bool = keys.key(True, "true or false", keys.flag)
+    loss: Named = field(default=Named(BY_TASK), metadata=keys.NAMED)
+    optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=keys.NAMED)
+    schedule: Named = field(default=Named("cosine"), metadata=keys.NAMED)
+    regularizer: Named | None = field(default=None, metadata=keys.NAMED)
+    clip_norm: float | None = keys.number(None, 0, math.inf, keys.POSITIVE, True)
+    clip_value: float | None = keys.number(None, 0, math.inf, keys.POSITIVE, True)
+    class_weights: str | tuple[float, ...] | None = keys.key(
+        None, '"balanced", or a list of numbers above 0, one a class', keys.weights
+    )
+    sampling: str = keys.key("shuffled", '"shuffled" or "balanced"', keys.sampling)
+    control: bool = keys.key(False, "true or false", keys.flag)
+    metric: str = keys.key(BY_TASK, 'the name of a metric, or "loss"', keys.text)
+    patience: int | None = keys.whole(None, 1)
+    checkpoint_every: float = keys.number(30.0, 0, math.inf, "seconds, 0 for every batch", False)
+    callbacks: tuple[Named, ...] = keys.key(
+        (Named("history"), Named("progress")), keys.NAMES, keys.names
+    )
 
 
 @dataclass(frozen=True)
@@ -177,11 +91,11 @@ class Evaluate:
     """What is reported besides: the rule for the threshold, which of two classes is the positive
     one (the second by default), and for which prevalence PPV and NPV are given."""
 
-    threshold: str | Mapping[str, float] = _key(
-        "youden", '"youden", or {sensitivity = 0.9}: a number above 0 and at most 1', _threshold
+    threshold: str | Mapping[str, float] = keys.key(
+        "youden", '"youden", or {sensitivity = 0.9}: a number above 0 and at most 1', keys.threshold
     )
-    positive: str | None = _key(None, "the name of a class", _text)
-    prevalence: float | None = _number(None, 0, 1, "a number above 0 and below 1", True)
+    positive: str | None = keys.key(None, "the name of a class", keys.text)
+    prevalence: float | None = keys.number(None, 0, 1, "a number above 0 and below 1", True)
 
 
 @dataclass(frozen=True)
@@ -255,7 +169,7 @@ def settings(table: Mapping[str, Any], origins: Mapping[str, str], origin: str) 
     for name, value in table.items():
         if name == "model":
             value = _with_name(value, Settings().model)
-            parts[name] = _convert("model", value, NAMED, origins.get("model", origin))
+            parts[name] = _convert("model", value, keys.NAMED, origins.get("model", origin))
         else:
             parts[name] = _section(name, value, origins, origin)
     return Settings(**parts)

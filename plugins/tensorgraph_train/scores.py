@@ -64,9 +64,9 @@ def run(
     model.eval()
     pays = often or steps.pays(model, feed.spec, len(indices), BATCH)
     with tg.no_grad():
-        for batch in feed.batches(indices, BATCH):
+        for batch, x in feed.ahead(feed.batches(indices, BATCH)):
             ask = infer if pays and (often or len(batch) == BATCH) else model
-            outputs = ask(feed.images(batch))
+            outputs = ask(x)
             found.append(feed.measured(finite(outputs.numpy())))
             if loss is not None:
                 total += loss(outputs, feed.labels(batch)).item() * len(batch)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_train import checkpoint, feed, parts, scores, steps, tasks
+from tensorgraph_train import balance, checkpoint, feed, parts, scores, steps, tasks
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -57,6 +57,7 @@ class Run:
         self.fingerprint = feed.fingerprint(images.dataset)
         self.step = steps.compiled(self._step, train.compile)
         self.infer = steps.inference(model, train.compile)
+        balance.check(train, images.dataset)
         tasks.check_metric(train, images.dataset, self.val_indices)
         tasks.check_loss(train, images, self.loss)
         if self.penalty is not None:
@@ -70,10 +71,11 @@ class Run:
     def _loss(self) -> scores.Loss:
         named = self.settings.train.loss
         registered = tg.losses[named.name]
+        more = balance.loss_options(self.settings.train, self.feed.dataset, self.feed.dtype)
 
         def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
             found: tg.Tensor = parts.guarded(
-                registered, tg.losses, "train.loss", named, logits, labels
+                registered, tg.losses, "train.loss", named, logits, labels, **more
             )
             return found
 
@@ -125,8 +127,8 @@ class Run:
         start = saved = time.perf_counter()
         before = progress.seen
         self.model.train()
-        for batch in self._batches()[progress.batch :]:
-            if not self._train(batch):
+        for batch, x in self.feed.ahead(self._batches()[progress.batch :]):
+            if not self._train(batch, x):
                 raise DivergedError(self._diverged())
             self._tell("on_batch")
             if time.perf_counter() - saved >= train.checkpoint_every:
@@ -150,16 +152,15 @@ class Run:
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
-        train = self.settings.train
-        n = len(self.train_indices)
-        order = self.train_indices[feed.order(n, train.seed, self.progress.epoch)]
+        train, dataset = self.settings.train, self.feed.dataset
+        order = balance.epoch(train, dataset, self.train_indices, self.progress.epoch)
         return list(self.feed.batches(order, train.batch_size))
 
-    def _train(self, batch: Any) -> bool:
+    def _train(self, batch: Any, x: tg.Tensor) -> bool:
         """One step; whether its loss is finite. If not, the update has spoilt the weights."""
         progress = self.progress
         self.optimizer.lr = self._rate()
-        self.loss_value = self.step(self.feed.images(batch), self.feed.labels(batch)).item()
+        self.loss_value = self.step(x, self.feed.labels(batch)).item()
         if not math.isfinite(self.loss_value):
             return False
         progress.loss_sum += self.loss_value * len(batch)
@@ -218,7 +219,8 @@ class Run:
         while not done:
             self.resume()
             batches = self._batches()
-            done = all(self._train(batch) for batch in batches[self.progress.batch : end])
+            again = self.feed.ahead(batches[self.progress.batch : end])
+            done = all(self._train(batch, x) for batch, x in again)
             end = self.progress.batch  # sooner if other kernels run now than then
         self.optimizer.lr = self._rate()
         return batches[end]

@@ -1,4 +1,4 @@
-"""Image sources, splits and reference models. Each source is imported when it is first used."""
+"""Image sources and formats, splits and reference models; all imported on first use."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ SOURCES = {
     "digits": "",
     "idx": "a folder with MNIST's four IDX files (train-images-idx3-ubyte[.gz], …)",
     "medmnist": "an .npz in MedMNIST's layout (train_images, train_labels, …)",
-    "folder": "a folder of png, jpg, tif or bmp images, a subfolder per class",
-    "csv": "a .csv or .tsv manifest with the columns path, label and optionally split and patient",
-    "image": "a single png, jpg, tif or bmp image",
+    "folder": "a folder of images (png, jpg, tif, bmp, or what plugins add), a subfolder per class",
+    "csv": "a .csv or .tsv manifest with the columns path, label and optionally split, patient, …",
+    "image": "a single image file",
 }
+OF_FILES = ("cache", "workers")  # every run says these; they are nothing to who reads no files
 
 
 class OnUse:
@@ -39,6 +40,9 @@ class OnUse:
             raise ConfigError(f"{self.name!r} reads {self.reads}: give its path, not the name")
         load = self._module().load
         known = list(inspect.signature(load).parameters)[1:]
+        if "options" in known:
+            known[-1:] = importlib.import_module("tensorgraph_vision.files").OPTIONS
+        options = {k: v for k, v in options.items() if k in known or k not in OF_FILES}
         for option in options.keys() - known:
             near = difflib.get_close_matches(option, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -60,8 +64,18 @@ def register_datasets(register: Register) -> None:
 
 
 @hookimpl
+def register_formats(register: Register) -> None:
+    register("picture", "tensorgraph_vision.pictures:pictures")
+
+
+@hookimpl
+def register_walks(register: Register) -> None:
+    register("split", "tensorgraph_vision.regroup:regroup")
+
+
+@hookimpl
 def register_models(register: Register) -> None:
-    for name in ("lenet5", "mlp", "neuron", "simple_cnn", "small_cnn", "vgg_small"):
+    for name in ("lenet5", "mlp", "neuron", "simple_cnn", "small_cnn", "small_cnn3d", "vgg_small"):
         register(name, getattr(models, name))
     for name in ("resnet18", "resnet50"):
         register(name, getattr(resnet, name))

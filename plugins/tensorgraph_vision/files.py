@@ -1,192 +1,197 @@
-"""Image files, read through Pillow and brought to one size, depth and number of channels."""
+"""Files of images, of whatever format is registered, read at once or when they are needed."""
 
 from __future__ import annotations
 
+import math
 import os
-from collections import Counter
-from collections.abc import Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tensorgraph.data import Header
 from tensorgraph.errors import DataError
-from tensorgraph_vision.pixels import check_options, resized, white_of, with_channels
+from tensorgraph_vision import agreement, claims
+from tensorgraph_vision.agreement import Options
+from tensorgraph_vision.formats import Formats
+from tensorgraph_vision.pixels import resized, windowed, with_channels
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
-GREY, DEEP = ("1", "L", "LA"), ("I;16", "I;16B", "I;16L", "I;16N")
-COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "LAB", "HSV")
-MEMORY = 1 << 30  # bytes of decoded images that are kept; more are decoded on access
-ORIENTATION = 0x0112  # the EXIF tag
-
-
-class Header(NamedTuple):
-    """What a file says of itself before it is decoded."""
-
-    size: tuple[int, int]  # height, width
-    colour: bool
-    deep: bool  # 16 bits
-    alpha: bool
-    pages: bool  # more than one
-    shallow: bool  # 16-bit colour, of which Pillow reads the upper 8 bits
+OPTIONS = (*Options._fields, "cache", "workers")
+CACHE = 1 << 30  # bytes of decoded images that are kept; others are decoded on access
 
 
-def is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def read(paths: Sequence[Path], names: Sequence[str], *, memory: int, **options: Any) -> Any:
-    """The images as an array (N, C, H, W), or, beyond ``memory`` bytes, decoded on access."""
-    files = ImageFiles(paths, names, **options)
-    size = int(np.prod(files.shape)) * files.dtype.itemsize
-    if size <= memory:
-        return files[np.arange(len(files))], files.white, files.notes
+def read(
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    cache: int | None = None,
+    workers: int | None = None,
+    **options: Any,
+) -> tuple[Any, ImageFiles]:
+    """The images as an array (N, C, H, W), or, beyond ``cache`` bytes, decoded on access."""
+    files = ImageFiles(paths, names, workers=workers, **options)
+    cache, size = CACHE if cache is None else cache, files.nbytes
+    if size <= cache:
+        return files[np.arange(len(files))], files
+    files.room = cache
     files.notes.append(
-        f"Decoded, the images take {size / 2**30:.1f} GiB: each is read again when it is needed."
+        f"Decoded, the images take {claims.amount(size)}: {claims.amount(cache)} of them are "
+        "kept, and the others read again when they are needed."
     )
-    return files, files.white, files.notes
+    return files, files
 
 
 class ImageFiles:
-    """Images that are decoded on access: an index array gives an array (n, C, H, W).
+    """Images that are decoded on access: an index array gives an array (n, C, H, W), or, of
+    volumes, (n, C, D, H, W).
 
-    If any is in colour, all become RGB; if any has 16 bits, the values of 8-bit ones are scaled
-    by 257, so that white stays white.
+    of       NumPy array (N,): the file of each image, of which a volume in slices has several
+    names    of the images
+    groups   NumPy array (N,) of whom they show, or None
+    columns  what else the files say, by name: NumPy arrays (N,)
+    room     bytes of decoded images that may still be kept. What is kept stays: every epoch needs
+             each image once, so that none is worth more than another.
     """
 
     def __init__(
-        self, paths: Sequence[Path], names: Sequence[str], *, resize: Any, channels: Any
+        self, paths: Sequence[Path], names: Sequence[str], *, workers: int | None, **options: Any
     ) -> None:
-        self.paths, self.names = paths, names
-        self.size, channels = check_options(resize, channels)
-        headers = _in_threads(self._header, range(len(paths)))
-        colours, deeps = sum(h.colour for h in headers), sum(h.deep for h in headers)
-        self.size = self.size or self._one_size(headers)
-        self.dtype = np.dtype(np.uint16 if deeps else np.uint8)
-        self.white = white_of(self.dtype)
-        self.shape = (len(paths), channels or (3 if colours else 1), *self.size)
-        some, n = range(1, len(paths)), len(paths)
-        facts = {
-            f"{colours} of {n} images are in colour; the grey ones are read as RGB.": (
-                colours in some and not channels
-            ),
-            f"{deeps} of {n} images have 16 bits; the values of the others are scaled to 16.": (
-                deeps in some
-            ),
-            "Transparency (an alpha channel) is dropped.": any(h.alpha for h in headers),
-            "Of 16-bit colour the upper 8 bits are read.": any(h.shallow for h in headers),
-            "Of files with several pages the first is read.": any(h.pages for h in headers),
-        }
-        self.notes = [note for note, holds in facts.items() if holds]
+        self.options = Options(**options).checked()
+        self.paths, self.files, self.workers = paths, names, workers
+        known = Formats()
+        self.formats: list[Any] = [known.of(path) for path in paths]
+        self.headers: list[Header] = self._each(self._header, range(len(paths)))
+        self.form = form = agreement.form(self.headers, names, self.options)
+        counts = [self.options.count(h.shape) for h in self.headers]
+        self.of = np.repeat(np.arange(len(paths)), counts)
+        self.first = np.cumsum([0, *counts])
+        self.names = [
+            name if count == 1 else f"{name}[{i}]"
+            for name, count in zip(names, counts)
+            for i in range(count)
+        ]
+        self.dtype, self.white, self.notes = form.dtype, form.white, form.notes
+        self.shape = (len(self.of), form.channels, *form.size)
+        self.nbytes = int(np.prod(self.shape)) * self.dtype.itemsize
+        self.groups, notes = self._groups()
+        self.notes += notes
+        tables = [header.columns for header in self.headers]
+        self.columns = {k: v[self.of] for k, v in agreement.columns(tables).items()}
+        self.room = 0
+        self.kept: dict[int, Any] = {}
+        self.lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.of)
 
     def __getitem__(self, indices: Any) -> Any:
         indices = np.arange(len(self))[indices]
         if indices.ndim == 0:
-            return self._decode(int(indices))
+            return self[indices[None]][0]
         out = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        missing: dict[int, list[int]] = defaultdict(list)
+        for at, i in enumerate(indices.tolist()):
+            if i in self.kept:
+                out[at] = self.kept[i]
+            else:
+                missing[int(self.of[i])].append(at)
 
-        def fill(at: int) -> None:
-            out[at] = self._decode(int(indices[at]))
+        def fill(file: int) -> None:
+            wanted = [int(indices[at] - self.first[file]) for at in missing[file]]
+            images = self._decode(file, wanted)
+            for at, i in zip(missing[file], wanted):
+                out[at] = images[i]
+            if self.room:
+                self._keep(file, images)
 
-        _in_threads(fill, range(len(indices)))
+        self._each(fill, missing)
         return out
 
-    def _one_size(self, headers: Sequence[Header]) -> tuple[int, int]:
-        sizes = Counter(h.size for h in headers).most_common()
-        if len(sizes) > 1:
-            most, other = sizes[0][0], sizes[1][0]
-            first, second = (
-                next(n for n, h in zip(self.names, headers) if h.size == size)
-                for size in (most, other)
-            )
-            fit = list(most) if max(most) <= 256 else [224, 224]
+    def _groups(self) -> tuple[Any, list[str]]:
+        found, notes = agreement.groups(self.headers)
+        if not any(found):
+            if len(self.of) == len(self.paths):
+                return None, []
+            found = list(self.files)  # slices of a volume belong together
+        return np.array(found)[self.of], notes
+
+    def _header(self, file: int) -> Header:
+        path = self.paths[file]
+        try:
+            if self.formats[file] is None:
+                path.open("rb").close()  # it may be a folder, or not there
+                raise DataError(f"is of no kind that is read: {Formats().kinds}")
+            header: Header = self.formats[file].header(path)
+            values = math.prod(header.shape) * header.channels
+            if values > claims.MOST:  # fewer are in any file
+                claims.check(values, path.stat().st_size)
+        except (DataError, OSError) as error:
+            raise self._refused(file, error) from error
+        return header
+
+    def _decode(self, file: int, wanted: Iterable[int]) -> dict[int, Any]:
+        """The images of a file, each (C, H, W) or (C, D, H, W), by their number in it: those that
+        are wanted, or all while there is room to keep them."""
+        header, options = self.headers[file], self.options
+        try:
+            x = self.formats[file].pixels(self.paths[file], header)
+        except (DataError, OSError) as error:
+            raise self._refused(file, error) from error
+        want = (*header.shape, 3) if header.channels == 3 else header.shape
+        if x.shape != want or x.dtype != header.dtype:
             raise DataError(
-                f"images of different sizes: {first} is {most[0]}x{most[1]} and {second} is "
-                f"{other[0]}x{other[1]} (height x width); bring all to one, for example with "
-                f"--set data.resize={fit}"
+                f"{self.files[file]}: the format gave {x.dtype}{list(x.shape)} after a header "
+                f"that says {header.dtype}{list(want)}"
             )
-        return sizes[0][0]
+        if options.count(header.shape) == 1 and len(header.shape) == len(self.form.size):
+            return {0: self._brought(x, header)}
+        pieces = np.moveaxis(x, options.slices, 0)
+        if self.room > 0:
+            wanted = range(len(pieces))
+        return {i: self._brought(pieces[i], header) for i in wanted}
 
-    def _header(self, i: int) -> Header:
-        try:
-            with Image.open(self.paths[i], formats=FORMATS) as image:
-                return _describe(image)
-        except DataError as error:
-            raise DataError(f"{self.names[i]} {error}") from None
-        except Exception as error:  # Pillow raises many kinds for files that are broken
-            raise _broken(self.names[i], error) from error
+    def _brought(self, x: Any, header: Any) -> Any:
+        """One image (H, W), or (H, W, 3), or either with a depth before, in the form of all."""
+        form, own = self.form, header.white
+        if self.options.window is not None:
+            window = header.window if self.options.window == "file" else self.options.window
+            x, own = windowed(x, window), 1.0
+        if x.ndim > len(form.size) and form.channels == 1:
+            x = with_channels(x, 1, axis=-1)[..., 0]
+        x = resized(x, form.size)
+        x = np.moveaxis(x, -1, 0) if x.ndim > len(form.size) else x[None]
+        x = with_channels(x, form.channels, axis=0)
+        if own != form.white:
+            x = x * (form.white / own)
+            x = x if form.dtype.kind == "f" else np.rint(x)
+        return x.astype(form.dtype, copy=False)
 
-    def _decode(self, i: int) -> Any:
-        """One image as (C, H, W)."""
-        try:
-            with Image.open(self.paths[i], formats=FORMATS) as image:
-                header = _describe(image)
-                if image.format == "JPEG":
-                    ImageOps.exif_transpose(image, in_place=True)
-                x = _pixels(image, header)
-        except Exception as error:
-            raise _broken(self.names[i], error) from error
-        if x.ndim == 3 and self.shape[1] == 1:
-            x = with_channels(x, 1, axis=2)[:, :, 0]
-        assert self.size is not None
-        x = resized(x, self.size)
-        x = np.moveaxis(x, 2, 0) if x.ndim == 3 else x[None]
-        x = with_channels(x, self.shape[1], axis=0)
-        return x.astype(np.uint16) * np.uint16(257) if self.dtype.itemsize > x.itemsize else x
+    def _keep(self, file: int, images: dict[int, Any]) -> None:
+        with self.lock:
+            for i, image in images.items():
+                at = int(self.first[file]) + i
+                if at not in self.kept and image.nbytes <= self.room:
+                    self.room -= image.nbytes
+                    self.kept[at] = np.array(image)
 
+    def _refused(self, file: int, error: Exception) -> DataError:
+        name = self.files[file]
+        if isinstance(error, DataError):
+            return DataError(f"{name} {error}")
+        if isinstance(error, IsADirectoryError):
+            return DataError(f"{name} is a folder; name the images in it, such as {name}/*.png")
+        return DataError(f"{name} cannot be read: {getattr(error, 'strerror', None) or error}")
 
-def _describe(image: Image.Image) -> Header:
-    if image.mode not in (*GREY, *DEEP, *COLOUR):
-        raise DataError(
-            f"has pixels of Pillow's mode {image.mode!r}; what is read has 8 or 16 bits: save it so"
-        )
-    tiles = getattr(image, "tile", ())
-    raw = str(tiles[0].args) if tiles else ""
-    colour = image.mode in COLOUR and not raw.startswith(("LA;16", "('LA;16"))
-    if image.mode == "P":
-        palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        colour = bool((palette != palette[:, :1]).any())
-    height, width = image.height, image.width
-    if image.format == "JPEG" and image.getexif().get(ORIENTATION, 1) >= 5:  # lies on its side
-        height, width = width, height
-    return Header(
-        (height, width),
-        colour,
-        image.mode in DEEP,
-        image.has_transparency_data,
-        image.format == "TIFF" and getattr(image, "n_frames", 1) > 1,
-        ";16" in raw and image.mode in ("RGB", "RGBA"),
-    )
-
-
-def _pixels(image: Image.Image, header: Header) -> Any:
-    """(H, W) uint16 or uint8, or (H, W, 3) uint8."""
-    if header.deep:
-        return np.asarray(image).astype(np.uint16)
-    if header.alpha:
-        image = image.convert("RGBA")  # on the way, or Pillow warns of palettes with alpha
-    return np.asarray(image.convert("RGB" if header.colour else "L"))
-
-
-def _broken(name: str, error: Exception) -> DataError:
-    if isinstance(error, IsADirectoryError):
-        return DataError(f"{name} is a folder; name the images in it, such as {name}/*.png")
-    if isinstance(error, OSError) and error.errno is not None:
-        return DataError(f"{name} cannot be read: {error.strerror}")
-    if isinstance(error, UnidentifiedImageError):
-        return DataError(f"{name} cannot be read as an image: it is none of {', '.join(FORMATS)}")
-    return DataError(f"{name} cannot be read as an image: it is damaged or cut short ({error})")
-
-
-def _in_threads(function: Any, items: Sequence[int]) -> list[Any]:
-    """``map``, on a few threads where it pays: Pillow decodes outside the interpreter's lock."""
-    if len(items) < 8:
-        return [function(i) for i in items]
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(function, items))
+    def _each(self, function: Callable[[int], Any], items: Iterable[int]) -> list[Any]:
+        """``map``, on a few threads where it pays: decoders leave the interpreter's lock."""
+        items, workers = list(items), self.workers
+        if workers is None:
+            workers = min(8, os.cpu_count() or 1)
+        if workers < 2 or len(items) < 8:
+            return [function(i) for i in items]
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(function, items))

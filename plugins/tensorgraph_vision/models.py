@@ -1,7 +1,8 @@
 """Reference models for small images: from one layer of neurons to a small VGG.
 
-Each is a function of the number of classes that returns a layer, from images (N, C, H, W) to
-logits (N, classes). The channels and the size of the images are learnt from the first input.
+Each is a function of the number of classes that returns a layer, from images (N, C, H, W), or
+volumes (N, C, D, H, W), to logits (N, classes). The channels and the size of the images are learnt
+from the first input.
 """
 
 from __future__ import annotations
@@ -87,6 +88,23 @@ def small_cnn(
             layers.batch_norm2d(),
             tg.activations.relu,
             layers.max_pool2d(2),
+        ]
+    return sequence(*stages, layers.flatten(), layers.dropout(dropout), layers.linear(classes))
+
+
+def small_cnn3d(
+    classes: int = 10, *, filters: Sequence[int] = (16, 32), dropout: float = 0.25
+) -> tg.Layer:
+    """``small_cnn`` of volumes (N, C, D, H, W): padded 3x3x3 convolutions, each with batch norm,
+    ReLU and pooling, then the classes; of 4x4x4 and more."""
+    layers = tg.layers
+    stages = []
+    for count in filters:
+        stages += [
+            layers.conv3d(count, 3, padding=1),
+            layers.batch_norm3d(),
+            tg.activations.relu,
+            layers.max_pool3d(2),
         ]
     return sequence(*stages, layers.flatten(), layers.dropout(dropout), layers.linear(classes))
 

@@ -36,6 +36,12 @@ def train(
         Path | None, typer.Option(help="The folder to write [default: a new one in runs/].")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(metavar="K", help="Cross-validate: K runs, a folder each.")
+    ] = None,
+    control: Annotated[
+        bool, typer.Option("--control", help="Permute the labels: the run must score chance.")
+    ] = False,
 ) -> None:
     """Train on images; with nothing given, on digits.
 
@@ -44,7 +50,14 @@ def train(
     """
     from tensorgraph_train import checkpoint, prepare
 
-    flags = {"data": data, "model.name": model, "train.epochs": epochs, "train.seed": seed}
+    flags = {
+        "data": data,
+        "model.name": model,
+        "train.epochs": epochs,
+        "train.seed": seed,
+        "data.folds": folds,
+        "train.control": control or None,
+    }
     given = _given(flags, set_ or [])
     if resume:
         if out is None:
@@ -61,20 +74,69 @@ def train(
         settings = _asked(run, given)
         if out is not None:
             prepare.check_folder(out, False)
-    origin = out / prepare.RUN_FILE if resume and out else run or Path("--set")
-    _train(prepare.named(settings), backend, out, resume, str(origin))
+    origin = str(out / prepare.RUN_FILE if resume and out else run or Path("--set"))
+    settings = prepare.named(settings)
+    if settings.data.folds is not None and settings.data.fold is None:
+        _cross_validate(settings, backend, out, resume, origin)
+    else:
+        _train(settings, backend, out, resume, origin)
+
+
+def _cross_validate(
+    settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
+) -> None:
+    """A run for each fold, in a folder of its own, then the figures of all together."""
+    from tensorgraph_train import checkpoint, display, folds, prepare, scores, storage
+
+    settings = prepare.absolute(settings)
+    data = settings.data
+    out = out or prepare.new_folder(settings, data.name or Path(data.path or "data").stem)
+    out.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        prepare.check_folder(out, False)
+        storage.write(out / prepare.RUN_FILE, settings.toml().encode())
+    for number, one in folds.of(settings):
+        stored_at = folds.folder(out, number) / prepare.RUN_FILE
+        if folds.finished(stored_at.parent):
+            continue
+        begun = resume and stored_at.exists()
+        if begun:
+            checkpoint.check_plugins(stored_at.parent)
+            one = runfile.settings(runfile.read(stored_at), {}, str(stored_at))
+        display.fold(number, data.folds)
+        try:
+            _train(one, backend, stored_at.parent, begun, origin)
+        except KeyboardInterrupt:
+            go_on = f"tensorgraph train --resume --out {out}"
+            raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
+    evaluation = folds.pooled(settings, out)
+    scores.save(out, evaluation)
+    display.folds(evaluation, out)
 
 
 def _train(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
-    from tensorgraph_train import display, outcome, prepare, provenance, storage
+    from tensorgraph_train import (
+        control,
+        display,
+        leaks,
+        outcome,
+        prepare,
+        provenance,
+        shares,
+        storage,
+    )
 
     chosen, settings_in_force = common.scope(settings, backend, origin)
     with settings_in_force:
         run = prepare.run(settings)
-        run.folder = out or prepare.new_folder(run.feed.dataset, run.card.model)
+        dataset = run.feed.dataset
+        audited = out is not None and (out / leaks.AUDIT).exists()
+        findings = [] if audited else leaks.found(dataset, settings)
+        run.folder = out or prepare.new_folder(settings, dataset.name)
         display.before(run, chosen)
+        display.findings(findings)
         run.folder.mkdir(parents=True, exist_ok=True)
         if not resume:
             prepare.check_folder(run.folder, False)  # while the images were read it may have filled
@@ -85,6 +147,10 @@ def _train(
                 display.resumed(run)
             else:
                 storage.write(run.folder / prepare.RUN_FILE, run.settings.toml().encode())
+            shares.write(run.folder, dataset)
+            leaks.save(run.folder, findings)
+            if settings.train.control:
+                storage.write(run.folder / control.NAME, control.TEXT.encode())
             provenance.write(run.folder, run.settings.data)
             run.fit()
             evaluation = outcome.written(run)

@@ -14,7 +14,8 @@ import numpy as np
 from tensorgraph.data import Dataset
 from tensorgraph.errors import DataError
 from tensorgraph_vision import labels as naming
-from tensorgraph_vision.files import MEMORY, is_image, read
+from tensorgraph_vision.files import read
+from tensorgraph_vision.formats import Formats
 from tensorgraph_vision.sources import idx
 from tensorgraph_vision.splits import TEST, UNGROUPED, VAL, split
 
@@ -23,7 +24,8 @@ CLUTTER = ("__macosx", "thumbs.db", "desktop.ini")  # what systems leave behind,
 
 
 def accepts(path: Path) -> bool:
-    return path.is_dir() and not idx.accepts(path) and any(is_image(p) for p in _files(path))
+    known = Formats()
+    return path.is_dir() and not idx.accepts(path) and any(map(known.of, _files(path)))
 
 
 def load(
@@ -32,20 +34,22 @@ def load(
     seed: int = 0,
     val: float = VAL,
     test: float = TEST,
-    resize: Any = None,
-    channels: Any = None,
-    memory: int = MEMORY,
+    **options: Any,
 ) -> Dataset:
-    """Subfolders of a class are searched too. Of val and test what has no folder is split off."""
-    parts = _part_folders(path)
+    """Subfolders of a class are searched too. Of val and test what has no folder is split off.
+    ``options`` are those of ``files.read``."""
+    parts, known = _part_folders(path), Formats()
     paths, given, part_of = [], [], []
     skipped: Counter[str] = Counter()
     notes = []
     for part, top in parts.items():
         for folder in _subfolders(top):
-            found = list(_files(folder))
-            images = [p for p in found if is_image(p)]
-            skipped.update(p.suffix.lower() or p.name for p in found if not is_image(p))
+            images = []
+            for file in _files(folder):
+                if known.of(file):
+                    images.append(file)
+                else:
+                    skipped[file.suffix.lower() or file.name] += 1
             if not images:
                 notes.append(f"The folder {_name(folder, path)} has no images and is no class.")
             paths += images
@@ -58,23 +62,26 @@ def load(
         kinds = ", ".join(sorted(skipped))
         notes.append(f"{sum(skipped.values())} files that are not images were skipped ({kinds}).")
     classes, labels = naming.encode(given, str(path))
-    where = np.array(part_of)
+    images, files = read(paths, names, **options)
+    labels, where = labels[files.of], np.array(part_of)[files.of]
     splits = {part: np.flatnonzero(where == part) for part in parts}
     _check_parts(path, splits, labels, classes)
     lacking = {"val": 0.0 if "val" in parts else val, "test": 0.0 if "test" in parts else test}
-    if any(lacking.values()):
+    if any(lacking.values()) and files.groups is None:
         notes.append(UNGROUPED)
-    splits |= split(splits["train"].tolist(), labels, names, classes, seed=seed, **lacking)
-    images, white, more = read(paths, names, memory=memory, resize=resize, channels=channels)
+    rest, groups = splits["train"].tolist(), files.groups
+    splits |= split(rest, labels, files.names, classes, seed=seed, groups=groups, **lacking)
     return Dataset(
         path.resolve().name,
         images,
-        white=white,
+        white=files.white,
         labels=labels,
         classes=classes,
         splits=splits,
-        names=names,
-        notes=(*notes, *more),
+        groups=groups,
+        columns=files.columns,
+        names=files.names,
+        notes=(*notes, *files.notes),
     )
 
 
@@ -118,11 +125,12 @@ def _too_few_classes(path: Path, classes: list[str], parts: dict[str, Path]) -> 
         wanted += f", or, if {manifest.name} lists them, give its path as the data"
     if classes:
         return DataError(f"{path} has one class only, {classes[0]!r}; {wanted}")
-    if any(is_image(p) for p in path.iterdir()):
+    known = Formats()
+    if any(known.of(p) for p in path.iterdir() if p.is_file()):
         return DataError(f"{path} has images and no subfolders; {wanted}")
     kinds = Counter(p.suffix.lower() or p.name for top in parts.values() for p in _files(top))
     held = ", ".join(sorted(kinds)) or "nothing"
-    return DataError(f"{path} has no png, jpg, tif or bmp images ({held}); {wanted}")
+    return DataError(f"{path} has no images ({known.kinds}), but {held}; {wanted}")
 
 
 def _check_parts(path: Path, splits: dict[str, Any], labels: Any, classes: tuple[str, ...]) -> None:

@@ -6,31 +6,28 @@ from pathlib import Path
 from typing import Any
 
 from tensorgraph.data import Dataset
-from tensorgraph_vision.files import MEMORY, is_image, read
+from tensorgraph_vision.files import read
+from tensorgraph_vision.formats import is_image
 
 
 def accepts(path: Path) -> bool:
-    return path.is_file() and is_image(path)
+    return is_image(path)
 
 
 def load(
-    path: Path,
-    *,
-    seed: int = 0,
-    val: float = 0.0,
-    test: float = 0.0,
-    resize: Any = None,
-    channels: Any = None,
+    path: Path, *, seed: int = 0, val: float = 0.0, test: float = 0.0, **options: Any
 ) -> Dataset:
-    name = str(path)
-    images, white, notes = read([path], [name], memory=MEMORY, resize=resize, channels=channels)
+    """One image, or the slices of a volume; ``options`` are those of ``files.read``."""
+    images, files = read([path], [str(path)], **options)
     return Dataset(
         path.name,
         images,
-        white=white,
+        white=files.white,
         labels=None,
         classes=(),
         splits={},
-        names=[name],
-        notes=tuple(notes),
+        groups=files.groups,
+        columns=files.columns,
+        names=files.names,
+        notes=tuple(files.notes),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from tensorgraph.data import Dataset
 from tensorgraph.errors import DataError
+from tensorgraph_vision.arrays import npz
 from tensorgraph_vision.pixels import fit, white_of
 from tensorgraph_vision.splits import PARTS, TEST, UNGROUPED, VAL, split
 
@@ -26,6 +25,8 @@ NAMES = {  # MedMNIST v2's own names; the files hold only numbers
     "octmnist": "choroidal neovascularization; diabetic macular edema; drusen; normal",
     "pneumoniamnist": "normal; pneumonia",
     "breastmnist": "malignant; normal, benign",
+    "chestmnist": "atelectasis; cardiomegaly; effusion; infiltration; mass; nodule; pneumonia; "
+    "pneumothorax; consolidation; edema; emphysema; fibrosis; pleural; hernia",
     "bloodmnist": "basophil; eosinophil; erythroblast; immature granulocytes; lymphocyte; "
     "monocyte; neutrophil; platelet",
     "organamnist": ORGANS,
@@ -47,7 +48,8 @@ def load(
     resize: Any = None,
     channels: Any = None,
 ) -> Dataset:
-    """Grey (N,H,W), RGB (N,H,W,3) or volumes (N,D,H,W); labels (N,) or (N,1), integers from 0.
+    """Grey (N,H,W), RGB (N,H,W,3) or volumes (N,D,H,W); labels (N,) or (N,1), integers from 0 or
+    measured float numbers, or (N,K), zeros and ones, where an image may show several of K classes.
 
     Of val and test what the file lacks is split off its training part.
     """
@@ -65,6 +67,9 @@ def load(
             f"{part} {x.dtype} {list(x.shape[1:])}" for part, x in zip(parts, images, strict=True)
         )
         raise DataError(f"{path}: the parts' images differ in shape or dtype: {kinds}")
+    if len({(y.dtype, y.shape[1:]) for y in labels}) > 1:
+        kinds = ", ".join(f"{p} {y.dtype}{list(y.shape)}" for p, y in zip(parts, labels))
+        raise DataError(f"{path}: the parts' labels differ in kind: {kinds}")
     every = np.concatenate(labels)
     classes = _classes(path, every)
     ends = np.cumsum(counts)
@@ -93,27 +98,14 @@ def load(
 
 
 def _arrays(path: Path) -> dict[str, Any]:
-    needed = {f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")}
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise DataError(f"{path} holds a single array and no .npz archive")
-            found = sorted(file.files)
-            if not {"train_images", "train_labels"} <= set(found):
-                raise DataError(
-                    f"{path} has no train_images and train_labels, as MedMNIST's layout has; "
-                    f"it has {', '.join(found) or 'nothing'}"
-                )
-            return {name: file[name] for name in found if name in needed}
-    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        if "pickle" in str(error):
-            raise DataError(
-                f"{path} is no .npz archive, or holds pickled Python objects, which are refused "
-                "because loading them runs code; save it again with arrays of numbers only"
-            ) from None
-        raise DataError(f"{path} is damaged or cut short: {error}") from error
+    needed = [f"{part}_{kind}" for part in PARTS for kind in ("images", "labels")]
+    arrays, found = npz(path, needed)
+    if not {"train_images", "train_labels"} <= arrays.keys():
+        raise DataError(
+            f"{path} has no train_images and train_labels, as MedMNIST's layout has; "
+            f"it has {', '.join(found) or 'nothing'}"
+        )
+    return arrays
 
 
 def _images(x: Any, where: str) -> Any:
@@ -149,21 +141,33 @@ def _images(x: Any, where: str) -> Any:
 def _labels(x: Any, n: int, where: str) -> Any:
     if x is None:
         raise DataError(f"{where} are missing")
-    if x.ndim == 2 and x.shape[1] > 1:
-        raise DataError(
-            f"{where} are {list(x.shape)}: several labels an image, and one an image is read"
-        )
-    if x.dtype.kind not in "iu" or x.size != n:
+    if len(x) == n and x.ndim == 2 and x.shape[1] > 1 and x.dtype.kind in "biu":
+        if x.size and (x.min() < 0 or x.max() > 1):
+            raise DataError(
+                f"{where} run from {x.min()} to {x.max()}; of several classes an image, "
+                f"{list(x.shape)}, each is 0 or 1"
+            )
+        return x.astype(np.uint8)
+    if x.dtype.kind not in "iuf" or x.size != n:
         raise DataError(
             f"{where} are {x.dtype}{list(x.shape)} for {n} images; wanted is one integer an image, "
-            "from 0 on: the number of its class"
+            "from 0 on: the number of its class; one float number, what was measured; or a row of "
+            "zeros and ones, the classes that it shows"
         )
+    if x.dtype.kind == "f":
+        if not np.isfinite(x).all():
+            raise DataError(f"{where} have values that are not finite (NaN or infinite)")
+        return x.reshape(-1).astype(np.float64)
     if x.size and x.min() < 0:
         raise DataError(f"{where}[{int(x.argmin())}] is {x.min()}; labels are integers from 0")
     return x.reshape(-1).astype(np.int64)
 
 
 def _classes(path: Path, labels: Any) -> tuple[str, ...]:
+    if labels.dtype.kind == "f":
+        return ("label",)
+    if labels.ndim == 2:
+        return _named(path, labels.shape[1])
     count = int(labels.max(initial=0)) + 1
     missing = sorted(set(range(count)) - set(labels.tolist()))
     if count < 2 or missing:
@@ -171,5 +175,9 @@ def _classes(path: Path, labels: Any) -> tuple[str, ...]:
             f"{path}: the labels run from 0 to {count - 1}"
             + (f", and none is {missing[0]}" if missing else ": one class, nothing to tell apart")
         )
+    return _named(path, count)
+
+
+def _named(path: Path, count: int) -> tuple[str, ...]:
     known = NAMES.get(path.stem.split("_")[0].lower(), "").split("; ")
     return tuple(known) if len(known) == count else tuple(map(str, range(count)))
