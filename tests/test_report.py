@@ -135,7 +135,7 @@ def test_the_same_run_gives_the_same_report(run):
 
 def test_a_control_says_that_it_is_one(run):
     settings = (run / "run.toml").read_text()
-    (run / "run.toml").write_text(settings.replace("[train]", "[train]\ncontrol = true", 1))
+    (run / "run.toml").write_text(settings.replace("control = false", "control = true", 1))
     assert "This is a control" in report(run).text["at-a-glance"]
 
 
