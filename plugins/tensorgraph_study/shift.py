@@ -27,7 +27,9 @@ class Changed:
     def __init__(self, dataset: tg.Dataset, change: Change, dark: float, bright: float) -> None:
         self.images, self.change = dataset.images, change
         self.dark, self.span = dark, bright - dark or 1.0
-        self.top = dataset.white if np.asarray(dataset.images[np.arange(1)]).dtype.kind in "ui" else np.inf
+        self.top = (
+            dataset.white if np.asarray(dataset.images[np.arange(1)]).dtype.kind in "ui" else np.inf
+        )
         self.shape = dataset.images.shape
 
     def __len__(self) -> int:
