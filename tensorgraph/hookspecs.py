@@ -119,8 +119,8 @@ def register_datasets(register: Register) -> None:
 
 @hookspec
 def register_formats(register: Register) -> None:
-    """Offer a format of image files, with ``suffixes``, ``header(path)`` and ``pixels(path, header)``:
-    an object, or "module:object", imported on use."""
+    """Offer a format of image files, an object or "module:object": it has ``suffixes``, a tuple,
+    ``header(path)`` and ``pixels(path, header)``."""
 
 
 @hookspec
