@@ -62,7 +62,7 @@ def timed(benchmark, monkeypatch):
                 "backend": case.backend,
                 "kernel": case.kernel,
                 "chosen": case.chosen,
-                **figures(made, benchmark.stats.stats.median, best)._asdict(),
+                **figures(made, benchmark.stats.stats.min, best)._asdict(),
                 **conditions(case.backend),
             }
 

@@ -1,9 +1,16 @@
 """Settings of ``pytest bench``: which cases there are, groups of kernels, and short rounds."""
 
 import pytest
+from tensorgraph_bench import clock
 
 collect_ignore = ["bench_passes.py", "bench_tile.py", "bench_winograd.py"]  # scripts
-DEFAULTS = {"--benchmark-group-by": "group", "--benchmark-max-time": 0.2}
+DEFAULTS = {
+    "--benchmark-group-by": "group",
+    "--benchmark-columns": ["min", "median", "rounds", "iterations"],
+    "--benchmark-min-time": clock.SHORTEST,  # of a batch of calls, which is waited for once
+    "--benchmark-max-time": 0.2,
+    "--benchmark-min-rounds": 3,
+}
 
 
 def pytest_addoption(parser):

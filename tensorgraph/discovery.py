@@ -179,6 +179,8 @@ def _collector(registry: Registry, offers: list[Offer]) -> Any:
     def register(*, backend: str, op: str, name: str, kernel: Any, supports: Any = None) -> None:
         if op not in Op.declared:
             raise PluginError(f"kernel {name!r}: no op is named {near_miss(op, Op.declared)}")
+        if name == "portable":
+            raise PluginError(f"kernel 'portable': so is {op}'s own called; choose another name")
         offered = Kernel(op, name, kernel, supports)
         offers.append(Offer(registry, f"{backend}/{op}/{name}", (backend, offered)))
 
@@ -239,8 +241,10 @@ def _rank(found: tuple[PluginInfo, Any]) -> tuple[bool, bool, str, str]:
 
 
 def _info(entry: Any) -> PluginInfo:
-    of = entry.dist.metadata if entry.dist else {"Name": "?", "Version": "?"}  # a file is parsed
-    return PluginInfo(entry.name, entry.value, of["Name"], of["Version"], 0.0)
+    """Of the distribution's metadata only the head is parsed: a whole README may come after it."""
+    text = (entry.dist and entry.dist.read_text("METADATA")) or ""
+    head = dict(x.partition(": ")[::2] for x in text.partition("\n\n")[0].splitlines())
+    return PluginInfo(entry.name, entry.value, head.get("Name", "?"), head.get("Version", "?"), 0.0)
 
 
 def _load_one(plugins: Plugins, info: PluginInfo, entry: Any) -> PluginInfo:

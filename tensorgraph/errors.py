@@ -57,7 +57,7 @@ class ConflictError(PluginError):
     contested: Sequence[tuple[Any, str]] = ()  # (registry, name)
 
 
-class UnknownNameError(PluginError, KeyError):
+class UnknownNameError(PluginError, KeyError, AttributeError):
     """Nothing is registered under that name."""
 
     __str__ = Exception.__str__  # a KeyError's own is the repr of the message

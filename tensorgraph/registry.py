@@ -78,10 +78,7 @@ class Registry(Mapping[str, Any]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        try:
-            return self[name]
-        except UnknownNameError as error:
-            raise AttributeError(str(error)) from None
+        return self[name]
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._loaded()]

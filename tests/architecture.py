@@ -42,14 +42,15 @@ OTHERS = {
     "tensorgraph_walks": "",
     "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
+    "tensorgraph_medical": "numpy nibabel pydicom",
     "tensorgraph_metrics": "numpy",
     "tensorgraph_study": "numpy rich sklearn typer",
-    "tensorgraph_medical": "numpy nibabel pydicom",
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",
+    "tensorgraph_report": "PIL jinja2 markupsafe matplotlib numpy safetensors typer",
 }
 SCRIPTS = {"data/make_digits.py"}  # for developers: they made a file, and no module imports them
 TEMPLATES = "templates"  # of tensorgraph_new: code of others, which is written out and not imported

@@ -5,9 +5,21 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
+import tensorgraph as tg
+
 ACME = Path(__file__).with_name("acme")  # the examples to copy from, each a distribution
+
+
+def holding(**hooks):
+    """A plugin made of functions."""
+    plugin = types.ModuleType("plugin")
+    for hook, function in hooks.items():
+        function.__name__ = hook
+        setattr(plugin, hook, tg.hookimpl(function))
+    return plugin
 
 
 def install(folder, name, source, *, value=None, distribution=None, version="1.0"):
@@ -22,7 +34,7 @@ def install(folder, name, source, *, value=None, distribution=None, version="1.0
         module = f"stranger_{name}"
         (folder / f"{module}.py").write_text(source, "utf-8")
     distribution = distribution or module
-    info = folder / f"{distribution}-{version}.dist-info"
+    info = folder / f"{distribution.replace('-', '_')}-{version}.dist-info"  # told apart by that
     info.mkdir()
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n", "utf-8"

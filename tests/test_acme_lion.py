@@ -109,8 +109,8 @@ def test_it_trains(lion, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(tg.plugins.optimizers._things, "lion", lion)
     monkeypatch.setitem(tg.plugins.optimizers._plugins, "lion", "acme_lion")
-    options = ("--set", "train.optimizer.name=lion", "--set", "train.optimizer.weight_decay=0.1")
-    assert command(*train("--data", "digits", "--epochs", "4", *options)) == 0
+    lion_of = "train.optimizer={name = 'lion', lr = 0.003, weight_decay = 0.1}"
+    assert command(*train("--data", "digits", "--epochs", "4", "--set", lion_of)) == 0
     found = json.loads(Path("out/evaluation.json").read_text())
     assert found["metrics"]["accuracy"]["value"] > 0.3
 

@@ -20,7 +20,7 @@ CONFORMANCE = [
     for path in sorted(TESTS.glob("test_*.py"))
     if ON_EVERY_BACKEND.search(path.read_text("utf-8"))
 ]
-SKIPPED = {"scalars have no layout"}
+SKIPPED = {"scalars have no layout", "backend 'strict' has no float16"}
 
 
 @pytest.fixture
@@ -43,6 +43,19 @@ with tg.use(backend="strict"):
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
     want = np.ones((2, 2)) @ x.T + x.T @ np.ones((2, 2))
     assert found.strip() == f"array_api_strict {want.tolist()}"
+
+
+def test_a_dtype_that_the_standard_has_not(installed):
+    code = """
+import tensorgraph as tg
+with tg.use(backend="strict"):
+    try:
+        tg.ops.cast(tg.tensor([1.0]), dtype="float16")
+    except tg.errors.DtypeError as error:
+        print(error)
+"""
+    found = run_python(code, installed)
+    assert found == "cast: array_api_strict has no float16; choose another dtype\n"
 
 
 def test_it_trains(installed, tmp_path):

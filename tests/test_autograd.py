@@ -232,11 +232,11 @@ def test_gradcheck_catches_wrong_rules_and_never_passes_for_nothing():
     x = np.array([0.5, -1.2, 2.0])
     assert gradcheck(bad_op(lambda g, x: g * x * 2.0), [x]) < 1e-6
     for wrong in (lambda g, x: g * x, lambda g, x: x * 2.0, lambda g, x: None):
-        with pytest.raises(GradientError, match="gradcheck: at order"):
+        with pytest.raises(GradientError, match="gradcheck: at order 1"):
             gradcheck(bad_op(wrong), [x])
     frozen = bad_op(lambda g, x: g * x.detach() * 2.0)  # right, but it cannot be differentiated
     gradcheck(frozen, [x], order=1)
-    with pytest.raises(GradientError, match="gradcheck: at order 1"):
+    with pytest.raises(GradientError, match="gradcheck: at order 2"):
         gradcheck(frozen, [x], order=2)
     with pytest.raises(GradientError, match="no input is floating point"):
         gradcheck(lambda x: x, [np.arange(3)])

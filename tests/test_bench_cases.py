@@ -1,10 +1,11 @@
 """What is timed: kernels of anybody, on shapes of anybody, and nothing whose values are wrong."""
 
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from strangers import ACME, install, run_python
+from strangers import install_acme, run_python
 from tensorgraph_bench import cases, clock, results, shapes
 from tensorgraph_bench.cases import SEVERAL, Selection
 from tensorgraph_bench.limits import CACHED, LARGEST, Limits, size_class
@@ -142,19 +143,23 @@ def test_backends_that_are_not_available(monkeypatch):
 
 
 def test_a_strangers_op_and_kernel_are_timed(tmp_path):
-    """tests/acme, which has an op of its own."""
-    install(tmp_path, "acme", ACME / "acme_tensorgraph", distribution="acme-tensorgraph")
+    """tests/acme/snake, which has an op of its own and two kernels for it."""
+    install_acme(tmp_path, "snake")
     code = """
 from tensorgraph_bench import cases, results
-found = cases.cases(cases.Selection(ops=("snake",), backends=("numpy",)))
-print([str(c) for c in found])
-print(cases.not_timed(found), cases.not_timed(found[1:]))
-print([row["kernel"] for row in results.run(found, 0.01)["cases"]])
+every = cases.cases(cases.Selection(backends=("numpy",)))
+found = [case for case in every if case.sample.op == "snake"]
+print(*found, sep=", ")
+print(cases.not_timed(every), cases.not_timed([c for c in every if c.kernel != "in_place"]))
+print(cases.not_timed([case for case in every if case not in found]))
+print(*[row["kernel"] for row in results.run(found, 0.01)["cases"]])
 """
+    kernels = ["compiled"] * (find_spec("numba") is not None) + ["in_place", "portable"]
     assert run_python(code, tmp_path).splitlines() == [
-        "['snake on numpy by in_place', 'snake on numpy by portable']",
-        "[] ['numpy/snake/in_place']",
-        "['in_place', 'portable']",
+        ", ".join(f"snake on numpy by {name}" for name in kernels),
+        "[] ['kernel numpy/snake/in_place']",
+        str(["op snake", *(f"kernel numpy/snake/{name}" for name in reversed(kernels[:-1]))]),
+        " ".join(kernels),
     ]
 
 
@@ -252,7 +257,7 @@ def test_a_result_is_kept_and_read_again(tmp_path):
     results.save(tmp_path / "a.json", found)
     assert results.load(tmp_path / "a.json") == json.loads(json.dumps(found))
     (row,) = found["cases"]
-    assert len(row["seconds"]) == clock.TURNS and 0 < min(row["seconds"]) < 1e-2
+    assert 1 <= len(row["seconds"]) <= clock.TURNS and 0 < min(row["seconds"]) < 1e-2
     assert row["gflops"] > 0 and 0 < row["share"] < 2 and row["dtype"] == "float32"
     assert found["machine"]["threads"] >= 1 and len(found["fingerprint"]) == 12
     assert {"python", "numpy", "tensorgraph", "blas"} <= found["versions"].keys()

@@ -1,5 +1,7 @@
 """How times are taken: in batches, on the clock of the device where there is one."""
 
+from types import SimpleNamespace
+
 import pytest
 from bench_help import Device
 from tensorgraph_bench import cases, clock, results
@@ -23,7 +25,14 @@ def test_a_batch_of_launches_is_waited_for_once(device):
     assert (device.launches, device.readings, device.waits) == (100, 2, 0)
     found = clock.turns(device.launch, now, 0.1)
     assert len(found) == clock.TURNS and found == pytest.approx([3e-6] * clock.TURNS)
-    assert device.launches / device.readings > 200, "batches last 2 ms: 667 launches"
+    assert device.launches / device.readings > 150, "batches last 1 ms: 333 launches"
+
+
+def test_what_takes_long_has_fewer_turns(device, monkeypatch):
+    hours = iter(range(99))
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: next(hours)))
+    slow = clock.turns(lambda: [device.launch() for _ in range(1000)], clock.clock_of(device), 0.3)
+    assert slow == pytest.approx([3e-3] * 3), "10 times 0.3 seconds are over"
 
 
 def test_without_a_clock_of_its_own_a_backend_is_synchronized():
@@ -37,8 +46,6 @@ def test_without_a_clock_of_its_own_a_backend_is_synchronized():
 
 
 def test_cupys_clock_adds_up_the_times_between_events():
-    from types import SimpleNamespace
-
     from tensorgraph_cupy.clock import EventClock
 
     log, times = [], iter([1.0, 3.5, 1e9])

@@ -51,18 +51,22 @@ def test_points_lie_at_their_intensity_and_speed():
     assert titles[0] == "50.0 GFLOP/s, 50% a on numpy by im2col"
 
 
+def points(path):
+    return [tuple(map(float, p.split(","))) for p in path.get("d")[1:].split()]
+
+
 def test_the_limits_are_drawn_where_they_were_measured():
     root = drawn(row("a", 5e7, 20.0))
     x, y = scale(root)
-    (path,) = group(root, "limits").iter(f"{SVG}path")
-    points = [tuple(map(float, p[1:].split(","))) for p in path.get("d").split()]
-    (left, low), (ridge, roof), (_, end) = points
+    memory, cache = group(root, "limits").iter(f"{SVG}path")
+    (left, low), (ridge, roof), (_, end) = points(memory)
     assert (ridge, roof) == pytest.approx((x(10.0), y(100.0)), abs=0.2), "100 GFLOP/s at 10 GB/s"
     assert roof == end and left < ridge and low > roof
     intensity = 10 ** (math.log10(10.0) - (ridge - left) / (x(10.0) - x(1.0)))
     assert low == pytest.approx(y(10.0 * intensity), abs=1.0), "below the ridge: bytes by 10 GB/s"
+    assert points(cache)[1] == pytest.approx((x(2.5), y(100.0)), abs=0.2), "at 40 GB/s"
     words = [t.text for t in group(root, "limits").iter(f"{SVG}text")]
-    assert words == ["numpy float32: products 100 GFLOP/s, copies 10 GB/s"]
+    assert words == ["numpy float32: products 100 GFLOP/s, copies 10 GB/s, dashed in a cache 40"]
 
 
 def test_no_two_words_overlap():
@@ -87,8 +91,10 @@ def test_no_two_words_overlap():
     for i, box in enumerate(small):
         assert not any(box.overlaps(other) for other in small[:i])
         assert not any(box.overlaps(dot) for dot in dots)
-    listed = [t.text for t in group(root, "list").iter(f"{SVG}text")]
-    assert len(listed) == 80 and listed[4].startswith("5 ")
+    headings = [t.text for t in group(root, "list").iter(f"{SVG}text") if t.get("class")]
+    listed = [t.text.split() for t in group(root, "list").iter(f"{SVG}text") if not t.get("class")]
+    assert len(listed) == 80 and listed[4][0] == "5" and listed[4][2:] == ["50%", "op4"]
+    assert [h.split() for h in headings] == [["GFLOP/s", "limit", "sample"]] * 2
     height = float(root.get("height"))
     assert all(float(t.get("y")) < height for t in root.iter(f"{SVG}text"))
 
@@ -97,6 +103,13 @@ def test_a_color_for_each_kernel():
     root = drawn(*(row("a", 5e7, 2.0 + i, kernel=k) for i, k in enumerate("xyx")))
     colors = [c.get("fill") for c in group(root, "points").iter(f"{SVG}circle")]
     assert colors[0] == colors[2] != colors[1]
+    legend = group(root, "legend")
+    named = [t.text for t in legend.iter(f"{SVG}text")]
+    shown = [c.get("fill") for c in legend.iter(f"{SVG}circle")]
+    assert dict(zip(named, shown, strict=True)) == {
+        "x on numpy": colors[0],
+        "y on numpy": colors[1],
+    }
 
 
 def test_a_page_around_it(tmp_path):

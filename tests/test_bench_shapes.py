@@ -82,14 +82,15 @@ rows = [[1, 2, 9, 8, 4, 3, 3, 2, 1, 0, 1]]
     assert all(isinstance(s, Sample) for s in convolutions)
 
 
+PRODUCT = "[a]\nop = 'matmul'\ncolumns = ['m', 'k', 'n']\n"
 BROKEN = {
     "rows = [": "mine.toml is not TOML: ",
     "mine = 3": r"\[mine\] in .*mine.toml: a set of shapes is a table with op and rows",
     "[a]\nop = 'conv'\nrows = []\nsauce = ''": "has no key 'sauce'; did you mean 'source'",
     "[a]\nop = 'exp'\nrows = [[1, 2]]": r"known for conv and matmul; for 'exp' write \{inputs = \[",
     "[a]\nop = 'matmul'\ncolumns = ['m', 'l']\nrows = [[1, 2]]": "matmul has no column 'l'",
-    "[a]\nop = 'matmul'\ncolumns = ['m']\nrows = [[1, 2]]": r"row 0: \[1, 2\] are not 1 whole num",
-    "[a]\nop = 'matmul'\ncolumns = ['m']\nrows = [[1]]": "row 0: matmul needs more columns than m",
+    "[a]\nop = 'matmul'\ncolumns = ['m']\nrows = [[1]]": "matmul needs columns for k, n as well",
+    f"{PRODUCT}rows = [[1, 2]]": r"row 0: \[1, 2\] are not 3 whole numbers, one for each of m, k",
     "[a]\nop = 'exp'\nrows = [{shape = [3]}]": r"row 0: \{'shape': \[3\]\} has to be inputs, a lis",
     "[a]\nop = 'exp'\nrows = [{inputs = [[3]]}]\ndefault = [1]": r"default = \[1\] are not among i",
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from strangers import ACME, install, run_python
+from strangers import ACME, install_acme, run_python
 from tensorgraph_check import find
 from tensorgraph_check.checks import CHECKS
 from training_help import command
@@ -58,24 +58,38 @@ def test_json(capsys):
 
 
 def test_nothing_of_that_name(said):
-    assert "nothing to check is named 'snak'" in said("check", "snak")
+    assert said("check", "linaer") == (
+        "tensorgraph: check: nothing to check is named 'linaer'; did you mean 'linear'? "
+        "'tensorgraph plugins' lists what there is\n"
+    )
+    assert "is named 'zzz'. 'tensorgraph plugins' lists" in said("check", "zzz")
     assert "there are no checks of 'metric'" in said("check", "accuracy", "--kind", "metric")
 
 
 @pytest.mark.slow
 def test_a_plugin_by_its_name(tmp_path):
-    install(tmp_path, "acme", ACME / "acme_tensorgraph", distribution="acme-tensorgraph")
-    out, status = run("check", "acme", path=[tmp_path])
+    install_acme(tmp_path, "snake")
+    out, status = run("check", "acme_snake", path=[tmp_path])
     assert status == 0, out
     for thing in ("activation 'snake'", "layer 'snake'", "kernel 'numpy/snake/in_place'"):
         assert thing in out
+    assert out.endswith("5 things checked, none is wrong")
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_not_installed(tmp_path):
-    out, status = run("check", ACME)
+@pytest.mark.parametrize(("folder", "thing"), [("snake", "layer 'snake'"), ("lion", "optimizer")])
+def test_a_folder_that_is_not_installed(folder, thing):
+    out, status = run("check", ACME / folder)
     assert status == 0, out
-    assert "layer 'snake'" in out
+    assert thing in out
+
+
+@pytest.mark.slow
+def test_a_backend_that_is_not_installed():
+    pytest.importorskip("array_api_strict")
+    out, status = run("check", ACME / "strict")
+    assert status == 0, out
+    assert "backend 'strict': 7 passed, 1 could not run" in out
 
 
 def test_a_file(tmp_path):
@@ -84,13 +98,28 @@ def test_a_file(tmp_path):
     out, status = run("check", path)
     assert status == 0, out
     assert "activation 'twice'" in out
+
+
+def test_a_file_that_is_wrong(tmp_path):
+    path = tmp_path / "mine.py"
     path.write_text(GOOD.replace("x * 2.0", "x * float(tg.ops.sum(x))"))
     out, status = run("check", path)
     assert status == 1
     assert "item() reads the value of float32[]" in out
-    assert "mine.py, line 5" in out
+    assert "mine.py,line5" in "".join(out.split()), "wherever the line of the table breaks"
     assert 'tg.activations["twice"](x0)' in out, "to be pasted"
     assert "decide with tg.ops.where" in out
+
+
+@pytest.mark.slow
+def test_what_fails_can_be_pasted_elsewhere(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD.replace("x * 2.0", "tg.ops.square(x.detach() + x)"))
+    out, _ = run("check", path, "--json")
+    (row,) = (r for r in json.loads(out)["reports"][0]["rows"] if r["outcome"] == "failed")
+    assert row["check"] == "gradients"
+    pasted = f"from tensorgraph.errors import GradientError\ntry:\n    exec({row['code']!r})\n"
+    assert "at order 1" in run_python(pasted + "except GradientError as error:\n    print(error)")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +129,7 @@ def test_a_file(tmp_path):
         ({"pyproject.toml": "[project]"}, "has no plugin; name it there"),
         ({"pyproject.toml": "["}, "is not TOML"),
         ({"__init__.py": "import not_there"}, "cannot be imported: ModuleNotFoundError"),
-        ({"__init__.py": "x = 1"}, "it registers nothing that can be checked: layer, activation"),
+        ({"__init__.py": "x = 1"}, "it registers nothing; offer what it has with a hook, such as"),
     ],
 )
 def test_folders_that_hold_no_plugin(files, message, tmp_path, capsys):
@@ -110,6 +139,18 @@ def test_folders_that_hold_no_plugin(files, message, tmp_path, capsys):
         (folder / name).write_text(text)
     assert command("check", folder) == 2
     assert message in capsys.readouterr().err
+
+
+def test_kinds_without_checks(tmp_path):
+    path = tmp_path / "kinds.py"
+    path.write_text(
+        GOOD + "\n@tg.hookimpl\ndef register_metrics(register):\n    register('mine', max)\n"
+    )
+    out, status = run("check", path)
+    assert status == 0
+    assert "activation 'twice': " in out
+    assert "there are no checks of a metric: its own tests say whether it is right" in out
+    assert "plugin 'kinds': 1 passed, 1 could not run" in out
 
 
 def test_what_a_thing_is():
@@ -145,9 +186,7 @@ def test_what_an_author_gives():
     report.require()
     assert seen == [1]
     assert report["samples"].detail == "given: float[2, 3]"
-    assert report["train and eval modes"].detail == (
-        "left out by its author: probabilities in eval"
-    )
+    assert report["train and eval modes"].detail == "left out: probabilities in eval"
     with pytest.raises(ConfigError, match="skip: no check of a layer is named 'mode'"):
         testing.check_layer(Logits, skip={"mode": "no"})
     with pytest.raises(ConfigError, match=r"samples: .*'input'.* is not a part of a sample"):
@@ -164,7 +203,7 @@ def test_require_says_all_in_one_error():
     assert text.startswith("activation '<lambda>': ")
     assert "1 failed" in text
     assert "host reads: failed: item() reads the value of float32[]" in text
-    assert "x0 = tg.tensor(np.array([[" in text
+    assert "x0 = tg.tensor(np.random.default_rng(0).standard_normal((3, 5))" in text
     assert json.loads(report.to_json())["ok"] is False
 
 

@@ -174,7 +174,7 @@ def test_a_broken_plugin_is_one_line(tmp_path):
         assert found.stderr.count("\n") == 1
         assert found.stderr.startswith("tensorgraph: warning: plugin 'broken'")
         shown = "".join(found.stdout.split())
-        assert ("broken_tensorgraph.py:1in" in shown) == (name == "doctor"), "file and line"
+        assert ("broken_tensorgraph.py:1" in shown) == (name == "doctor"), "file and line"
     found = process("train", TENSORGRAPH_STRICT_PLUGINS="1", **path)
     assert found.returncode == 2
     assert "Traceback" not in found.stderr

@@ -70,6 +70,18 @@ def walks(registry):
     assert found == {"multiply": 4, "sum": 1}
 
 
+def sections(registry):
+    from tensorgraph_report.study import Study
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = Study.__new__(Study)
+        study.folder, study.notes = Path(folder), []
+        assert "no history.jsonl" in registry.image_rate(study)
+        epochs = [{"epoch": 1, "images_per_second": 200.4}, {"epoch": 2, "images_per_second": 310}]
+        study.history = epochs
+        assert 'alt="From 200 to 310 images a second."' in registry.image_rate(study)
+
+
 def checks(registry):
     ((name, text),) = registry.space()
     assert name == "disk"
@@ -234,6 +246,6 @@ def test_the_example_gives_register_what_it_takes(hook):
         n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == hook
     ]
     calls = [n for n in ast.walk(implemented) if isinstance(n, ast.Call)]
-    (call,) = [n for n in calls if ast.unparse(n.func) == "register"]
+    (call,) = [call for call in calls if ast.unparse(call.func) == "register"]
     takes.bind(None, *call.args, **{k.arg: k.value for k in call.keywords})
     assert [k.arg for k in call.keywords] == named

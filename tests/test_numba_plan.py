@@ -180,3 +180,27 @@ def test_the_gradient_of_a_mean_over_pixels_needs_no_python():
     (want,), (got,) = step(x), compiled(x)
     np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-12)
     assert not compiled.plan.runner.hosts
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: tg.ops.var(x),  # scales of its mean, each put off to a difference in a next phase
+        lambda x: tg.grad(tg.ops.std(x), [x]),
+        lambda x: tg.ops.logical_not(tg.ops.logical_xor(x > 0, x > 1)),
+    ],
+    ids=["small values between phases", "and their gradients", "flags alone"],
+)
+def test_a_chain_has_all_that_it_reads(step):
+    x = tg.tensor(np.random.default_rng(0).standard_normal((6, 5)), requires_grad=True)
+    compiled = tg.compile(step)
+    for _ in range(2):
+        want, got = step(x), compiled(x)
+        for a, b in zip(*((y if isinstance(y, list) else [y]) for y in (got, want)), strict=True):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5)
+
+
+def test_flags_that_come_from_outside_need_no_number_beside_them():
+    flags = tg.tensor([True, False, True])
+    compiled = tg.compile(lambda x: [tg.ops.logical_not(x)])
+    assert compiled(flags)[0].numpy().tolist() == [False, True, False]

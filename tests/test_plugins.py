@@ -2,15 +2,13 @@
 
 import sys
 import threading
-import types
 import warnings
 
 import pytest
-from strangers import install
+from strangers import holding, install
 
-import tensorgraph as tg
-from tensorgraph.discovery import HOOKS, Plugins, load_entry_points
-from tensorgraph.errors import ConflictError, PluginError, UnknownNameError
+from tensorgraph.discovery import Plugins, load_entry_points
+from tensorgraph.errors import PluginError, UnknownNameError
 
 GOOD = """
 import tensorgraph
@@ -39,15 +37,6 @@ def load():
         warnings.simplefilter("always")
         plugins.load()
     return plugins, [str(w.message) for w in caught]
-
-
-def holding(**hooks):
-    """A plugin made of functions."""
-    plugin = types.ModuleType("plugin")
-    for hook, function in hooks.items():
-        function.__name__ = hook
-        setattr(plugin, hook, tg.hookimpl(function))
-    return plugin
 
 
 def test_a_good_plugin(site):
@@ -116,6 +105,12 @@ BAD = {
         "    register(backend='numpy', op='matmull', name='fast', kernel=len)\n",
         None,
         "PluginError: kernel 'fast': no op is named 'matmull'; did you mean 'matmul'? Known: ",
+    ),
+    "a kernel named as the op's own": (
+        OFFER + "@tensorgraph.hookimpl\ndef register_kernels(register):\n"
+        "    register(backend='numpy', op='matmul', name='portable', kernel=len)\n",
+        None,
+        "PluginError: kernel 'portable': so is matmul's own called; choose another name",
     ),
 }
 
@@ -203,6 +198,14 @@ def test_two_plugins_of_one_name(site):
     assert plugins.layers.good_layer is len
 
 
+def test_a_distribution_that_has_lost_its_metadata(site):
+    install(site, "good", GOOD)
+    (site / "stranger_good-1.0.dist-info" / "METADATA").unlink()
+    plugins, messages = load()
+    assert messages == []
+    assert plugins.infos["good"][:4] == ("good", "stranger_good", "?", "?")
+
+
 def test_one_module_under_two_names(site):
     install(site, "good", GOOD)
     install(site, "again", "", value="stranger_good", distribution="again")
@@ -250,46 +253,3 @@ def test_threads_wait_for_the_loading(site):
     for thread in threads:
         thread.join()
     assert found == [["slow"]] * 3
-
-
-def test_registering_by_hand():
-    plugins = Plugins()
-    plugin = holding(register_losses=lambda register: register("mine", len))
-    assert plugins.register(plugin, "here") == [("loss", "mine")]
-    with pytest.raises(ConflictError, match="a plugin named 'here' is registered already"):
-        plugins.register(plugin, "here")
-    rival = holding(register_losses=lambda register: register("mine", max))
-    with pytest.raises(ConflictError, match="loss 'mine' is registered by plugin 'here' and again"):
-        plugins.register(rival, "rival")
-    assert plugins.losses.mine is len
-    assert not plugins.manager.has_plugin("rival")
-
-
-def test_registry_is_a_mapping_with_attributes():
-    plugins = Plugins()
-    offer = {"linear": len, "relu": max}
-    plugins.register(
-        holding(register_layers=lambda register: [register(*item) for item in offer.items()]), "p"
-    )
-    layers = plugins.layers
-    assert dict(layers) == offer
-    assert ("linear" in layers, "tanh" in layers, layers.get("tanh")) == (True, False, None)
-    assert (layers.linear, hasattr(layers, "tanh"), "linear" in dir(layers)) == (len, False, True)
-    assert repr(layers) == "<layer registry: linear, relu>"
-    message = "no layer is named 'linaer'; did you mean 'linear'? Known: linear, relu"
-    with pytest.raises(UnknownNameError) as caught:
-        layers["linaer"]
-    assert str(caught.value) == message
-    assert isinstance(caught.value, KeyError)
-    with pytest.raises(AttributeError, match="no layer is named 'linaer'; did you mean"):
-        layers.linaer  # noqa: B018
-    with pytest.raises(UnknownNameError, match="no layer is named 'x'"):
-        layers.plugin_of("x")
-    with pytest.raises(TypeError):
-        layers["x"] = len
-
-
-def test_every_hook_has_a_public_registry():
-    public = {n for n, thing in vars(tg).items() if isinstance(thing, tg.registry.Registry)}
-    public |= {"ops", "backends", "kernels", "compilers", "checks"}
-    assert {f"register_{n}" for n in public} == {*HOOKS}

@@ -38,11 +38,19 @@ def test_mnist_with_lenet5(tmp_path):
 
 
 @pytest.mark.skipif(not PNEUMONIA.is_file(), reason=f"{PNEUMONIA} is not here")
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_pneumoniamnist(tmp_path, seed):
-    run = ["--data", str(PNEUMONIA), "--model", "simple_cnn", "--epochs", "10"]
-    metrics = trained(tmp_path / "run", *run, "--set", "train.metric=auc", "--seed", str(seed))
-    assert metrics["auc"]["value"] >= 0.93
+def test_pneumoniamnist_with_the_defaults(tmp_path, monkeypatch):
+    """The mean of three seeds, the threshold being chosen on validation."""
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")  # or a seed would not fix the figures
+    areas, accuracies = [], []
+    for seed in range(3):
+        run = tmp_path / str(seed)
+        metrics = trained(run, "--data", str(PNEUMONIA), "--seed", str(seed))
+        areas.append(metrics["auc"]["value"])
+        evaluation = json.loads((run / "evaluation.json").read_text())
+        assert evaluation["threshold"]["chosen_on"] == "val"
+        accuracies.append(evaluation["at_threshold"]["accuracy"]["value"])
+    assert sum(areas) / 3 >= 0.95
+    assert sum(accuracies) / 3 >= 0.86
 
 
 @pytest.mark.skipif(not (ROOT / "tensorgraph").is_dir(), reason="the sources are not here")

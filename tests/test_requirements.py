@@ -131,7 +131,7 @@ WHOLE = [
         "plugin": "waves",
         "distribution": "acme-waves",
         "version": "2.1",
-        "parts": ["op unregistered", "layer shift", "activation wave"],
+        "parts": ["activation wave", "layer shift", "op unregistered"],
     },
 ]
 
@@ -143,8 +143,8 @@ def test_the_files_name_the_plugins_their_versions_and_what_is_used(here, file):
 
 MISSING = """tensorgraph: run/model.safetensors needs plugin 'nets' (acme-nets 1.4) for model net: \
 it is not installed here
-run/model.safetensors needs plugin 'waves' (acme-waves 2.1) for op unregistered, layer shift, \
-activation wave: it is not installed here
+run/model.safetensors needs plugin 'waves' (acme-waves 2.1) for activation wave, layer shift, \
+op unregistered: it is not installed here
 pip install acme-nets==1.4 acme-waves==2.1
 to see what is in the file: tensorgraph evaluate run --skip-missing
 """
@@ -179,6 +179,7 @@ def test_skip_missing_as_json(here, capsys):
     assert command("evaluate", "run", "--skip-missing", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["model"] == {"name": "net", "width": 8}
+    assert found["way_out"] == "pip install acme-nets==1.4 acme-waves==2.1"
     assert found["tensors"]["2.weight"] == {"shape": [8, 64], "dtype": "float32"}
     assert found["missing"] == [
         {**row, "reason": "is not installed here"} for row in (WHOLE[0], WHOLE[2])
@@ -219,12 +220,12 @@ def test_one_that_is_switched_off_or_broken(here, tmp_path):
         here, "evaluate", "run", plugins=VERSIONS, TENSORGRAPH_DISABLE_PLUGINS="waves"
     )
     assert off.returncode == 2
-    assert "activation wave: it is switched off by TENSORGRAPH_DISABLE_PLUGINS\n" in off.stderr
+    assert "op unregistered: it is switched off by TENSORGRAPH_DISABLE_PLUGINS\n" in off.stderr
     install(tmp_path, "waves", "raise OSError('no licence')", distribution="acme-waves")
     broken = tensorgraph(here, "evaluate", "run", plugins=("nets", tmp_path))
     assert broken.returncode == 2
     reason = "it was not loaded: no licence; 'tensorgraph doctor' shows more\n"
-    assert f"activation wave: {reason}" in broken.stderr
+    assert f"op unregistered: {reason}" in broken.stderr
 
 
 def rewritten(folder, change):
@@ -249,6 +250,15 @@ def test_a_plugin_that_was_registered_by_hand(here, tmp_path, capsys):
         "registered by hand, elsewhere",
         "register it here too: tg.plugins.register(…)",
     ]
+
+
+def test_what_is_to_be_pasted_is_quoted(here, tmp_path, capsys):
+    def hostile(metadata):
+        metadata["requires"][0]["distribution"] = "x; rm -rf ~; #"
+
+    rewritten(tmp_path, hostile)
+    assert command("evaluate", tmp_path) == 2
+    assert "\npip install 'x; rm -rf ~; #==1.4' acme-waves==2.1\n" in capsys.readouterr().err
 
 
 def test_what_another_plugin_brings_now_is_not_missing(here, tmp_path, capsys):

@@ -199,6 +199,13 @@ def test_ctrl_c_in_a_fold_says_how_to_go_on(capsys):
     assert "go on with: tensorgraph train --resume --out out\n" in capsys.readouterr().err
 
 
+def test_folds_that_cannot_be_leave_nothing(said):
+    data = manifest()
+    assert "class 'cat' has images of 6 groups, too few to have one in each of 7 folds" in said(
+        *FOLDS[:-1], "7", "--data", data
+    )
+
+
 def test_one_fold_alone():
     assert (
         command(*train("--data", manifest(), "--set", "data.folds=3", "--set", "data.fold=2")) == 0
@@ -217,7 +224,10 @@ def test_a_control_says_that_it_is_one(capsys):
     assert "control = true" in Path(folder, "run.toml").read_text()
     assert Path(folder, "CONTROL.txt").read_text().startswith("This run is a control: the labels")
     assert json.loads(Path(folder, "evaluation.json").read_text())["control"] is True
-    assert "control" in capsys.readouterr().out
+    assert "This run is a control: the labels" in capsys.readouterr().out
+    before = Path(folder, "evaluation.json").read_text()
+    assert command("evaluate", folder) == 0
+    assert Path(folder, "evaluation.json").read_text() == before
     found = rows(Path(folder, "split.csv"))
     of_test = [row for row in found if row["split"] == "test"]
     assert all(row["image"].startswith(row["label"]) for row in of_test), "test keeps its labels"
@@ -242,7 +252,7 @@ def test_permuted_labels_say_nothing_of_the_true_ones(kind):
         assert sorted(map(str, found[part])) == sorted(map(str, labels[part])), "a permutation"
     numbers = np.asarray(found, float).reshape(900, -1), np.asarray(labels, float).reshape(900, -1)
     for k in range(numbers[0].shape[1]):
-        assert abs(np.corrcoef(numbers[0][:600, k], numbers[1][:600, k])[0, 1]) < 0.02
+        assert abs(np.corrcoef(numbers[0][:600, k], numbers[1][:600, k])[0, 1]) < 0.1
     assert not np.array_equal(control.permuted(data, 1).labels, found)
 
 
@@ -253,4 +263,4 @@ def test_groups_are_permuted_whole():
     mine = [set(found[groups == g]) for g in range(100)]
     assert all(len(own) == 1 for own in mine), "who shared a label shares one"
     agree = accuracy_score(np.arange(100) % 2, [own.pop() for own in mine])
-    assert abs(agree - 0.5) < 0.02
+    assert 0.3 < agree < 0.7

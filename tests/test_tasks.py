@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from training_help import command, install
+from training_help import command, install, pictures
 
 import tensorgraph as tg
 
@@ -160,3 +160,65 @@ def test_a_metric_of_which_less_is_better_chooses_the_epoch(folder, tmp_path):
     evaluation = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert best["val_mae"] < lines[0]["val_mae"]
     assert evaluation["metrics"]["mae"]["value"] == pytest.approx(best["val_mae"], rel=0.5)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """A run on two classes that are hard to tell apart."""
+    folder = tmp_path_factory.mktemp("two")
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for part, n in (("train", 100), ("val", 60), ("test", 60)):
+        labels = np.arange(n) % 2
+        images = generator.normal(100, 40, (n, 8, 8)) + 12 * labels[:, None, None]
+        arrays[f"{part}_images"] = images.clip(0, 255).astype(np.uint8)
+        arrays[f"{part}_labels"] = labels
+    np.savez(folder / "two.npz", **arrays)
+    options = ("--data", folder / "two.npz", "--model", "mlp", "--epochs", "5")
+    assert command("train", *options, "--out", folder / "out") == 0
+    return folder / "out"
+
+
+def test_the_threshold_can_be_chosen_anew(two, capsys):
+    before = card(two.parent, "out")["decision"]
+    assert before["rule"] == "youden"
+    assert command("evaluate", two, "--sensitivity", "0.95", "--prevalence", "0.1") == 0
+    out = capsys.readouterr().out
+    assert "by sensitivity >= 0.95 on val" in out
+    assert "where 10.0% are 1: ppv" in out
+    after = card(two.parent, "out")["decision"]
+    assert after["threshold"] < before["threshold"]
+    with (two / "predictions.csv").open() as file:
+        held = [r for r in csv.DictReader(file) if r["split"] == "val" and r["label"] == "1"]
+    called = [float(row["1"]) >= after["threshold"] for row in held]
+    assert np.mean(called) >= 0.95
+    assert command("evaluate", two, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["threshold"]["value"] == after["threshold"]
+    assert command("evaluate", two, "--sensitivity", "0.9", "--data", two.parent / "two.npz") == 2
+    assert "chosen on the run's own validation images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", ["digits", "marks"])
+def test_a_positive_class_is_one_of_two(folder, data, tmp_path, capsys):
+    options = ("--data", data, "--model", "mlp", "--epochs", "1", "--out", tmp_path / "out")
+    assert command("train", *options, "--set", "evaluate.positive=3") == 2
+    error = capsys.readouterr().err
+    assert "evaluate.positive" in error
+    assert Path(tmp_path / "out").exists() is False, "it is said before training"
+
+
+def test_without_validation_images_there_is_nothing_to_choose_a_threshold_on(tmp_path, capsys):
+    options = ("--model", "mlp", "--epochs", "1", "--out", tmp_path / "out")
+    assert (
+        command(
+            "train",
+            *options,
+            "--data",
+            pictures(tmp_path / "p", "cat", "dog"),
+            "--set",
+            "data.val=0",
+        )
+        == 0
+    )
+    assert command("evaluate", tmp_path / "out", "--sensitivity", "0.9") == 2
+    assert "no validation images, so nothing to choose it on" in capsys.readouterr().err

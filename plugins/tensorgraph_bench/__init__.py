@@ -5,5 +5,10 @@ from tensorgraph.hookspecs import Register
 
 
 @hookimpl
+def register_walks(register: Register) -> None:
+    register("machine", "tensorgraph_bench.machine:described")
+
+
+@hookimpl
 def register_commands(register: Register) -> None:
     register("bench", "tensorgraph_bench.command:bench")

@@ -16,7 +16,7 @@ from tensorgraph_bench.machine import fingerprint, machine
 from tensorgraph_bench.sides import Process, Side, checked_out, prepare, working_tree
 
 SECONDS = 0.025  # of a turn
-TURNS = (0, 1, 1, 0)  # of base and head in a round; every other round begins with the head
+TURNS = (0, 1, 1, 0, 1, 0, 0, 1)  # of base and head in a round: no drift favours one (Thue-Morse)
 Say = Callable[[str], object]
 
 
@@ -37,8 +37,8 @@ class Outcome(NamedTuple):
     def as_json(self) -> dict[str, Any]:
         return {
             "comparisons": [
-                {"name": each.name, "base_seconds": each.base, "head_seconds": each.head,
-                 **each.judgement._asdict()}
+                {"name": each.name, **each.judgement._asdict(),
+                 "rounds": {"base": each.base, "head": each.head}}
                 for each in self.comparisons
             ],
             "notes": self.notes,
@@ -113,7 +113,7 @@ def _round(pair: Sequence[Process], comparison: Comparison, number: int) -> None
     pace = None
     best = [float("inf"), float("inf")]
     for turn in TURNS:
-        which = turn ^ number % 2
+        which = turn ^ number % 2  # every other round begins with the head
         took, pace = pair[which].turn(comparison.name, SECONDS, pace, verify=not comparison.base)
         best[which] = min(best[which], took)
     comparison.base.append(best[0])

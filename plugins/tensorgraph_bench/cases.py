@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorgraph as tg
 from tensorgraph import Backend, Op, Spec, Tensor, config
 from tensorgraph.backend import ABSTRACT
-from tensorgraph.errors import BackendError, ConfigError, TensorgraphError
+from tensorgraph.errors import BackendError, ConfigError
 from tensorgraph.registry import near_miss
 from tensorgraph.spec import is_floating
 from tensorgraph_bench import shapes
@@ -82,19 +83,26 @@ def all_samples(selection: Selection) -> list[Sample]:
 
 
 def _strangers() -> Iterator[Sample]:
-    """Ops without a sample for which a plugin brings a kernel."""
-    for op in dict.fromkeys(kernel.op for _, kernel in tg.plugins.kernels.values()):
-        if any(sample.op == op for sample in SAMPLES):
+    """Ops and functions of plugins, and ops that they bring kernels for, which have no sample and
+    take large arrays."""
+    known = {sample.op for sample in SAMPLES}
+    named = (*tg.plugins.ops, *(kernel.op for _, kernel in tg.plugins.kernels.values()))
+    for name in dict.fromkeys(named):
+        if name in known:
             continue
-        declared = getattr(importlib.import_module(Op.declared[op]), op, None)
-        if not isinstance(declared, Op):
-            continue
-        sample = Sample(op, "", (BIG,) * len(declared.inputs), declared)
+        op = tg.plugins.ops.get(name) or getattr(importlib.import_module(Op.declared[name]), name)
+        sample = Sample(name, "", (BIG,) * _arity(op), op)
         try:
             traced(sample)
-        except (TensorgraphError, TypeError):
-            continue  # it takes other shapes, or parameters: a file of shapes can name them
+        except Exception:  # it takes other shapes, or parameters: a file of shapes can name them
+            continue
         yield sample
+
+
+def _arity(op: Callable[..., Any]) -> int:
+    """How many tensors a call takes at least."""
+    parameters = inspect.signature(op).parameters.values()
+    return sum(p.kind is not p.KEYWORD_ONLY and p.default is p.empty for p in parameters)
 
 
 def traced(sample: Sample) -> list[Call]:
@@ -114,9 +122,9 @@ def cases(
     samples = all_samples(selection)
     for name in selection.ops:
         if not any(sample.op == name for sample in samples):
-            known = {s.op for s in all_samples(selection._replace(ops=()))}
+            ops = {s.op for s in all_samples(selection._replace(ops=()))}
             raise ConfigError(
-                f"--ops: no op with a sample is named {near_miss(name, known)}; shapes for another "
+                f"--ops: no op with a sample is named {near_miss(name, ops)}; shapes for another "
                 "are given in a file, --shapes FILE.toml"
             )
     backends = list(_backends(selection, say))
@@ -126,11 +134,10 @@ def cases(
             Case(sample, b.name, COMPILED, chosen=False) for sample in samples for b in backends
         ]
     if selection.kernels:
-        names = {case.kernel for case in found}
+        known = {*(case.kernel for case in found), COMPILED}
         for name in selection.kernels:
-            if name not in names:
-                known = near_miss(name, {*names, COMPILED})
-                raise ConfigError(f"--kernels: no kernel here is named {known}")
+            if name not in known:
+                raise ConfigError(f"--kernels: no kernel here is named {near_miss(name, known)}")
         found = [case for case in found if case.kernel in selection.kernels]
     return found
 
@@ -168,8 +175,13 @@ def of_sample(sample: Sample, backend: Backend) -> Iterator[Case]:
 
 
 def not_timed(found: Sequence[Case]) -> list[str]:
-    """The kernels of plugins, "numpy/conv/fast", that no case runs although their backend is here:
-    none of the samples suits."""
+    """The ops of plugins, "op snake", and their kernels, "kernel numpy/snake/fast", that no case
+    runs although their backend is here: none of the samples suits."""
     here = {case.backend for case in found}
+    ops = {case.sample.op for case in found}
     timed = {f"{c.backend}/{op}/{kernel}" for c in found for op, kernel in c.pins}
-    return [n for n in tg.plugins.kernels if n.partition("/")[0] in here and n not in timed]
+    offered = [name for name in tg.plugins.kernels if name.partition("/")[0] in here]
+    return [
+        *(f"op {name}" for name in tg.plugins.ops if name not in ops),
+        *(f"kernel {name}" for name in offered if name not in timed),
+    ]

@@ -104,7 +104,7 @@ def _bench(selection: Selection, seconds: float, json: Path | None, plot: Path |
         out.print(line, markup=False)
     if not any(selection):
         for name in cases.not_timed(found):
-            warn(f"not timed: no sample is one that the kernel {name} takes; --shapes FILE.toml")
+            warn(f"not timed: no sample is one that {name} takes; name shapes, --shapes FILE.toml")
     for name, why in data["failures"].items():
         warn(f"failed: {why if name in why else f'{name}: {why}'}")
     if json is not None:

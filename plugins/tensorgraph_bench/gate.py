@@ -8,8 +8,6 @@ import statistics
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tensorgraph_bench.interval import interval
-
 SLOWER, FASTER, SAME, UNCLEAR = "slower", "faster", "same", "unclear"
 
 
@@ -19,8 +17,12 @@ class Rule(NamedTuple):
     tolerance   the part by which the head may be slower: 0.05 is 5 %
     floor       seconds; smaller differences do not count, whatever the ratio
     confidence  of the interval of the ratio
-    rounds      after which the first answers are given; each has a process of base and one of head
-    most        rounds, for what is unclear by then
+    rounds      after which what is clear is decided, and again after as many; each has a process
+                of base and one of head
+    most        rounds, for what is unclear until then
+
+    So a case is looked at three times at most, and one that is as slow as the tolerance allows is
+    called slower with a probability of 1 %, whatever the noise; one that is as fast, of less.
     """
 
     tolerance: float = 0.05
@@ -50,8 +52,8 @@ def judge(base: Sequence[float], head: Sequence[float], rule: Rule) -> Judgement
     above, and the same, or faster, if all of it lies below. Else it is not clear, and more rounds
     may tell. So a false alarm takes an error of the tolerance and half the interval's width.
     """
-    logs = [math.log(h / b) for b, h in zip(base, head, strict=True)]
-    ratio, low, high = map(math.exp, interval(logs, rule.confidence))
+    ratios = [h / b for b, h in zip(base, head, strict=True)]
+    ratio, low, high = interval(ratios, rule.confidence)
     middles = statistics.median(base), statistics.median(head)
     verdict, why = UNCLEAR, ""
     if low > 1 + rule.tolerance:
@@ -64,6 +66,27 @@ def judge(base: Sequence[float], head: Sequence[float], rule: Rule) -> Judgement
     if verdict != SAME and apart < rule.floor and math.isfinite(high):
         verdict, why = SAME, f"less than {rule.floor * 1e6:g} µs apart"
     return Judgement(verdict, ratio, low, high, *middles, why)
+
+
+class Interval(NamedTuple):
+    middle: float
+    low: float
+    high: float
+
+
+def interval(values: Sequence[float], confidence: float) -> Interval:
+    """The median and an interval around it: from one of the sorted values to another, since as many
+    lie below the true median as coins of that number show heads (Thompson, Annals of Mathematical
+    Statistics 7, 1936). So nothing is asked of the noise but that it makes a value too large as
+    often as too small, however much. The interval of too few values is all numbers."""
+    n, ordered = len(values), sorted(values)
+    left_out, beyond = 0, 1  # of 2**n
+    while beyond <= (1 - confidence) / 2 * 2**n:
+        left_out += 1
+        beyond += math.comb(n, left_out)
+    if not left_out:
+        return Interval(statistics.median(ordered), -math.inf, math.inf)
+    return Interval(statistics.median(ordered), ordered[left_out - 1], ordered[-left_out])
 
 
 @dataclasses.dataclass
@@ -82,6 +105,6 @@ class Comparison:
     def open(self) -> bool:
         """Whether another round is wanted."""
         rounds = len(self.base)
-        if rounds < self.rule.rounds:
+        if rounds == 0 or rounds % self.rule.rounds:
             return True
         return rounds < self.rule.most and self.judgement.verdict == UNCLEAR

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from tensorgraph import Backend, config
 from tensorgraph_bench import clock
 from tensorgraph_bench.machine import threads
 
-SIDES = (512, 1024, 2048, 4096)  # of the matrices that are multiplied
+SIDES = (256, 512, 1024, 2048, 4096)  # of the matrices that are multiplied
 CACHED, LARGEST = 1 << 18, 1 << 27  # bytes that are copied between two halves of
-SECONDS = 0.06  # of each measurement
-ENOUGH = 1.05  # larger matrices are tried as long as they are faster by this
-LONGEST = 0.05  # seconds of a product
+PIECE = 1 << 18  # bytes that are copied at once
+SECONDS = 0.1  # of each measurement
+LONGEST = 0.05  # seconds of a product after which no larger one is tried
 
 
 class Limits(NamedTuple):
@@ -48,47 +51,65 @@ def limits(name: str, dtype: str) -> Limits:
 
 @functools.cache
 def _bandwidths(name: str) -> dict[int, float]:
-    return {size: _copied(config.get_backend(name), size) for size in sizes()}
+    """What larger memory allows, smaller does too."""
+    backend, found, best = config.get_backend(name), {}, 0.0
+    for size in reversed(sizes()):
+        found[size] = best = max(best, _copied(backend, size))
+    return dict(sorted(found.items()))
 
 
 def _flops(backend: Backend, dtype: str) -> float:
-    xp, now, best = backend.xp, clock.clock_of(backend), 0.0
+    """Operations in a second of products, one on each thread: a BLAS that shares one product out is
+    slowed down more by what else the machine does."""
+    xp, best = backend.xp, 0.0
     for side in SIDES:
-        x, y, out = (xp.ones((side, side), dtype) for _ in range(3))
-
-        def product(x: Any = x, y: Any = y, out: Any = out) -> None:
-            xp.matmul(x, y, out=out)
-
-        took = clock.turn(product, now, clock.pace(product, now, SECONDS))
-        found = 2 * side**3 / took
-        if found < ENOUGH * best or 8 * took > LONGEST:
-            return max(best, found)
-        best = found
+        shared = _shared(backend)
+        squares = [[xp.ones((side, side), dtype) for _ in range(3)] for _ in range(shared)]
+        with threadpool_limits(1, "blas"):
+            took = _seconds(backend, lambda x: xp.matmul(x[0], x[1], out=x[2]), squares)
+        best = max(best, 2 * side**3 * shared / took)
+        if took > LONGEST:
+            break
     return best
 
 
 def _copied(backend: Backend, size: int) -> float:
-    """Bytes read and written in a second, by as many threads as kernels take on the host; a device
-    shares the work of one call out by itself."""
-    xp, now = backend.xp, clock.clock_of(backend)
-    shared = 1 if hasattr(backend, "clock") else threads()
-    halves = max(1, size // 2 // shared)
-    pairs = [(xp.ones(halves, "uint8"), xp.ones(halves, "uint8")) for _ in range(shared)]
-    times = max(1, LARGEST // 8 // size)  # so that starting the threads does not count
+    """Bytes read and written in a second, piece after piece of memory of that size: on the host a
+    call takes less than a millisecond, and is not disturbed each time."""
+    xp, shared = backend.xp, _shared(backend)
+    half = size // 2 // shared
+    piece = half if hasattr(backend, "clock") else min(half, PIECE)
+    times = max(1, 4 * PIECE // piece)  # so that starting the threads does not count
 
-    def copies(pair: tuple[Any, Any]) -> None:
-        source, target = pair
-        for _ in range(times):
+    def pieces() -> Iterator[tuple[Any, Any]]:
+        source, target = xp.ones(half, "uint8"), xp.ones(half, "uint8")
+        starts = range(0, half - piece + 1, piece)
+        return itertools.cycle([(target[i : i + piece], source[i : i + piece]) for i in starts])
+
+    def copies(memory: Iterator[tuple[Any, Any]]) -> None:
+        for target, source in itertools.islice(memory, times):
             xp.copyto(target, source)
 
-    with _threads(shared) as run:
-        all_of_them = functools.partial(run, copies, pairs)
-        took = clock.turn(all_of_them, now, clock.pace(all_of_them, now, SECONDS))
-    return 2 * halves * shared * times / took
+    memories = [pieces() for _ in range(shared)]
+    return 2 * piece * shared * times / _seconds(backend, copies, memories)
+
+
+def _shared(backend: Backend) -> int:
+    """Among how many threads work is shared: as kernels share it on the host; a device shares the
+    work of one call out by itself."""
+    return 1 if hasattr(backend, "clock") else threads()
+
+
+def _seconds(backend: Backend, work: Callable[[Any], object], values: Sequence[Any]) -> float:
+    """How long the calls of ``work`` with each of the values take, in a thread each."""
+    now = clock.clock_of(backend)
+    with _threads(len(values)) as run:
+        all_of_them = functools.partial(run, work, values)
+        return clock.turn(all_of_them, now, clock.pace(all_of_them, now, SECONDS))
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[Callable[[Callable[[Any], None], Sequence[Any]], object]]:
+def _threads(count: int) -> Iterator[Callable[[Callable[[Any], object], Sequence[Any]], object]]:
     """Yields what calls a function with each of some values, in so many threads."""
     if count == 1:
         yield lambda function, values: [function(x) for x in values]

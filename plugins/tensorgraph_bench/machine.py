@@ -28,6 +28,11 @@ def machine(devices: Mapping[str, str] | None = None) -> dict[str, Any]:
     }
 
 
+def described() -> dict[str, Any]:
+    """The walk ``machine``: on what a run was made, for whoever has to repeat it."""
+    return {"machine": machine(), "versions": versions()}
+
+
 def fingerprint(described: Mapping[str, Any]) -> str:
     """A short name of a machine: equal where all that ``machine`` says is equal."""
     text = json.dumps(described, sort_keys=True)

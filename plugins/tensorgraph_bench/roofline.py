@@ -18,11 +18,12 @@ LETTER, ROW = 6.6, 14.0  # of text of 11 pixels
 RADIUS, COLUMN = 3.5, 440.0
 COLORS = ("#3a6fc4", "#c8702a", "#4b9440", "#a03a6a", "#7a5fb0", "#77707f")
 STYLE = """
-text { font-size: 11px; fill: #222; font-family: "DejaVu Sans Mono", Menlo, monospace }
+text { font: 11px "DejaVu Sans Mono", Menlo, monospace; fill: #222; white-space: pre }
 .title { font-weight: bold }
-.axis text, .limits text { fill: #555 }
+.axis text, .limits text, .heading { fill: #555 }
 .axis path { stroke: #e4e4e4 }
 .limits path { fill: none; stroke: #444; stroke-width: 1.5 }
+.limits .cache { stroke-dasharray: 5 4; stroke-width: 1 }
 .lead { stroke: #aaa; stroke-width: 0.7 }
 """
 
@@ -93,7 +94,7 @@ def draw(data: Mapping[str, Any]) -> str:
     heights = [*(_speed(row) for row in rows), *(1.5 * flops for flops, _ in rooms)]
     y = Axis.over(heights, HEIGHT - BOTTOM, TOP)
     columns = int(WIDTH // COLUMN)
-    height = HEIGHT + ROW * (math.ceil(len(rows) / columns) + 1)
+    height = HEIGHT + ROW * (math.ceil(len(rows) / columns) + 2)
     size = {"width": _number(WIDTH), "height": _number(height)}
     root = ElementTree.Element(
         "svg",
@@ -107,10 +108,12 @@ def draw(data: Mapping[str, Any]) -> str:
     _add(root, "rect", width="100%", height="100%", fill="white")
     here = data["machine"]
     _text(root, 12, 20, f"{here['processor']}, threads: {here['threads']}", "title")
+    colors = kernel_colors(rows)
+    _legend(root, colors)
     _axes(root, x, y)
     taken = list(_limits(root, x, y, limits))
-    _points(root, rows, x, y, taken)
-    _list(root, rows, columns)
+    _points(root, rows, colors, x, y, taken)
+    _list(root, rows, colors, columns)
     return ElementTree.tostring(root, encoding="unicode")
 
 
@@ -123,6 +126,26 @@ def _slope(best: Mapping[str, Any]) -> float:
 def _speed(row: Mapping[str, Any]) -> float:
     speed: float = row["flops"] / statistics.median(row["seconds"])
     return speed
+
+
+def kernel_colors(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A kernel as it is called in the plot → its colour."""
+    names = dict.fromkeys(map(_kernel, rows))
+    return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
+
+
+def _kernel(row: Mapping[str, Any]) -> str:
+    return f"{row['kernel']} on {row['backend']}"
+
+
+def _legend(root: Any, colors: Mapping[str, str]) -> None:
+    """What the colours stand for, in a line that ends at the right edge."""
+    group, right = _add(root, "g", **{"class": "legend"}), WIDTH - RIGHT
+    for name, color in reversed(list(colors.items())):
+        right -= LETTER * len(name)
+        _text(group, right, 20, name)
+        _add(group, "circle", cx=right - 8, cy=16, r=RADIUS, fill=color)
+        right -= 24
 
 
 def _axes(root: Any, x: Axis, y: Axis) -> None:
@@ -149,14 +172,17 @@ def _limits(root: Any, x: Axis, y: Axis, limits: Mapping[str, Any]) -> Iterator[
     group = _add(root, "g", **{"class": "limits"})
     for i, (name, best) in enumerate(limits.items()):
         flops, slope = best["flops"], _slope(best)
-        ridge = flops / slope
-        begin = max(10.0**x.low, 10.0**y.low / slope)
-        points = [(begin, slope * begin), (ridge, flops), (10.0**x.high, flops)]
-        line = " ".join(
-            f"{'L' if j else 'M'}{_number(x(a))},{_number(y(b))}" for j, (a, b) in enumerate(points)
+        cached = max(best["bytes"].values())
+        for speed, kind in ((slope, "memory"), (cached, "cache")):
+            ridge = flops / speed
+            begin = max(10.0**x.low, 10.0**y.low / speed)
+            points = [(begin, speed * begin), (ridge, flops), (10.0**x.high, flops)]
+            line = " ".join(f"{_number(x(a))},{_number(y(b))}" for a, b in points)
+            _add(group, "path", d=f"M{line}", **{"class": kind})
+        words = (
+            f"{name}: products {flops / 1e9:.0f} GFLOP/s, "
+            f"copies {slope / 1e9:.0f} GB/s, dashed in a cache {cached / 1e9:.0f}"
         )
-        _add(group, "path", d=line, **{"data-limit": name})
-        words = f"{name}: products {flops / 1e9:.0f} GFLOP/s, copies {slope / 1e9:.0f} GB/s"
         place = Box(x.end - LETTER * len(words), y(flops) - ROW - 3 - ROW * i, LETTER * len(words),
                     ROW)  # fmt: skip
         _text(group, place.x, place.y + ROW - 4, words)
@@ -164,17 +190,21 @@ def _limits(root: Any, x: Axis, y: Axis, limits: Mapping[str, Any]) -> Iterator[
 
 
 def _points(
-    root: Any, rows: Sequence[Mapping[str, Any]], x: Axis, y: Axis, taken: list[Box]
+    root: Any,
+    rows: Sequence[Mapping[str, Any]],
+    colors: Mapping[str, str],
+    x: Axis,
+    y: Axis,
+    taken: list[Box],
 ) -> None:
     """A dot for each case, coloured by its kernel, and its number where nothing else stands."""
-    colors = kernel_colors(rows)
     dots = [(x(row["intensity"]), y(_speed(row))) for row in rows]
     taken += [Box(a - RADIUS, b - RADIUS, 2 * RADIUS, 2 * RADIUS) for a, b in dots]
     group = _add(root, "g", **{"class": "points"})
     for i, (row, (a, b)) in enumerate(zip(rows, dots, strict=True)):
-        color = colors[row["kernel"]]
-        dot = _add(group, "circle", cx=a, cy=b, r=RADIUS, fill=color)
-        _add(dot, "title").text = _described(row)
+        dot = _add(group, "circle", cx=a, cy=b, r=RADIUS, fill=colors[_kernel(row)])
+        share = f", {_share(row)}" if _share(row) else ""
+        _add(dot, "title").text = f"{row['gflops']:.1f} GFLOP/s{share} {row['name']}"
         word = str(i + 1)
         box = _free(a, b, LETTER * len(word), taken)
         taken.append(box)
@@ -182,11 +212,6 @@ def _points(
             _add(group, "line", x1=a, y1=b, x2=box.x + box.width / 2, y2=box.y + box.height / 2,
                  **{"class": "lead"})  # fmt: skip
         _text(group, box.x, box.y + ROW - 4, word, "label")
-
-
-def kernel_colors(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    names = dict.fromkeys(row["kernel"] for row in rows)
-    return {name: COLORS[i % len(COLORS)] for i, name in enumerate(names)}
 
 
 def _free(a: float, b: float, width: float, taken: Sequence[Box]) -> Box:
@@ -208,22 +233,25 @@ def _free(a: float, b: float, width: float, taken: Sequence[Box]) -> Box:
         ring += 1
 
 
-def _list(root: Any, rows: Sequence[Mapping[str, Any]], columns: int) -> None:
+def _list(
+    root: Any, rows: Sequence[Mapping[str, Any]], colors: Mapping[str, str], columns: int
+) -> None:
     """What the numbers stand for."""
-    colors, group = kernel_colors(rows), _add(root, "g", **{"class": "list"})
-    height = math.ceil(len(rows) / columns)
+    group, height = _add(root, "g", **{"class": "list"}), math.ceil(len(rows) / columns)
+    most = int((COLUMN - 20) // LETTER)
+    for column in range(columns):
+        _text(group, COLUMN * column + 20, HEIGHT + ROW / 2, "    GFLOP/s limit  sample", "heading")
     for i, row in enumerate(rows):
         left = 12 + COLUMN * (i // height)
-        top = HEIGHT + ROW * (i % height) + ROW / 2
-        _add(group, "circle", cx=left, cy=top - 4, r=RADIUS, fill=colors[row["kernel"]])
-        words = f"{i + 1} {_described(row)}"
-        most = int((COLUMN - 20) // LETTER)
+        top = HEIGHT + ROW * (i % height) + ROW * 1.5
+        _add(group, "circle", cx=left, cy=top - 4, r=RADIUS, fill=colors[_kernel(row)])
+        words = f"{i + 1:3} {row['gflops']:7.1f} {_share(row):>5}  {row['sample']}"
         _text(group, left + 8, top, words if len(words) <= most else words[: most - 1] + "…")
 
 
-def _described(row: Mapping[str, Any]) -> str:
-    share = f", {100 * row['share']:.0f}%" if row["share"] is not None else ""
-    return f"{row['gflops']:.1f} GFLOP/s{share} {row['name']}"
+def _share(row: Mapping[str, Any]) -> str:
+    """Of what the machine does at best."""
+    return "" if row["share"] is None else f"{100 * row['share']:.0f}%"
 
 
 def _number(x: float) -> str:

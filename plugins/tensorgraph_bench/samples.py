@@ -210,9 +210,15 @@ for name in ("softmax", "log_softmax"):
     sample(name, ROWS, axis=1)
 sample("cross_entropy", ROWS, ints((256,), 1000))
 sample("nll_loss", ROWS, ints((256,), 1000))
-MEAN = {"ignore_index": -100, "reduction": "mean"}
-sample("label_cross_entropy", ROWS, ints((256,), 1000), **MEAN)
-sample("label_cross_entropy_input", (), ROWS, ints((256,), 1000), **MEAN)
+sample("label_cross_entropy", ROWS, ints((256,), 1000), ignore_index=-100, reduction="mean")
+sample(
+    "label_cross_entropy_input",
+    (),
+    ROWS,
+    ints((256,), 1000),
+    ignore_index=-100,
+    reduction="mean",
+)
 for name in ("binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"):
     sample(name, BIG, BIG)
 

@@ -13,14 +13,15 @@ from tensorgraph.registry import near_miss
 from tensorgraph_bench.samples import Sample, convolutions, op_sample
 
 BUILT_IN = Path(__file__).with_name("shapes.toml")
-COLUMNS = {  # what a row of numbers may be made of: column → its default, None if it has none
+REQUIRED = {"conv": ("n", "c", "h", "w", "k", "r", "s"), "matmul": ("m", "k", "n")}
+# a column → its default; None: as the column for both axes
+OPTIONAL: dict[str, dict[str, int | None]] = {
     "conv": {
-        "n": None, "c": None, "h": None, "w": None, "k": None, "r": None, "s": None,
         "stride": 1, "stride_h": None, "stride_w": None,
         "padding": 0, "padding_h": None, "padding_w": None,
-        "dilation": 1, "groups": 1,
+        "dilation": 1, "groups": 1, "times": 1,
     },
-    "matmul": {"m": None, "k": None, "n": None, "transpose_x": 0, "transpose_y": 0},
+    "matmul": {"transpose_x": 0, "transpose_y": 0, "times": 1},
 }  # fmt: skip
 KEYS = ("source", "op", "columns", "rows", "default")
 
@@ -116,27 +117,26 @@ def _hashable(value: Any) -> Any:
 
 
 def _numbers(name: str, op: str, columns: Sequence[str], row: Sequence[Any], where: str) -> Row:
-    known = COLUMNS.get(op)
-    if known is None:
+    if op not in REQUIRED:
         raise ConfigError(
-            f"{where}: rows of numbers are known for {' and '.join(COLUMNS)}; for {op!r} write "
+            f"{where}: rows of numbers are known for {' and '.join(REQUIRED)}; for {op!r} write "
             "{inputs = [[8, 3]], parameters = {}}"
         )
+    known = (*REQUIRED[op], *OPTIONAL[op])
     for column in columns:
-        if column not in (*known, "times"):
-            raise ConfigError(f"{where}: {op} has no column {near_miss(column, [*known, 'times'])}")
+        if column not in known:
+            raise ConfigError(f"{where}: {op} has no column {near_miss(column, known)}")
+    missing = [column for column in REQUIRED[op] if column not in columns]
+    if missing:
+        raise ConfigError(f"{where}: {op} needs columns for {', '.join(missing)} as well")
     if len(row) != len(columns) or not all(isinstance(x, int) for x in row):
         raise ConfigError(
             f"{where}: {list(row)} are not {len(columns)} whole numbers, one for each of "
             f"{', '.join(columns)}"
         )
-    given = {**known, **dict(zip(columns, row, strict=True))}
-    times = given.pop("times", 1)
-    try:
-        made = _convolution(name, given) if op == "conv" else _product(name, given)
-    except TypeError:  # a column that has no default is None
-        raise ConfigError(f"{where}: {op} needs more columns than {', '.join(columns)}") from None
-    return Row(made, times)
+    given = {**OPTIONAL[op], **dict(zip(columns, row, strict=True))}
+    made = _convolution(name, given) if op == "conv" else _product(name, given)
+    return Row(made, given["times"])
 
 
 def _convolution(name: str, given: Mapping[str, Any]) -> tuple[Sample, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 from collections import Counter
@@ -23,7 +24,9 @@ NOTE = (
 
 
 def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+    """As wide as the terminal or ``COLUMNS``; a file has room for the longest names."""
+    wide = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if wide else 140)
 
 
 def plain(columns: Iterable[str]) -> Table:
@@ -37,14 +40,16 @@ def plain(columns: Iterable[str]) -> Table:
 
 def results(data: Mapping[str, Any]) -> Table:
     """A line for each case; those of one sample stand together, the fastest of them bold."""
-    made = plain(("sample", "backend", "kernel", "µs", "GFLOP/s", "GB/s", "limit"))
+    several = len({row["backend"] for row in data["cases"]}) > 1
+    where = ("backend",) if several else ()
+    made = plain(("sample", *where, "kernel", "µs", "GFLOP/s", "GB/s", "limit"))
     last = ""
     for row in _grouped(data["cases"]):
         first = row["sample"] != last
         last = row["sample"]
         made.add_row(
             escape(last) if first else "",
-            row["backend"],
+            *(row[key] for key in where),
             escape(row["kernel"]) + " *" * row["chosen"],
             microseconds(statistics.median(row["seconds"])),
             _rate(row["gflops"]),
@@ -79,7 +84,7 @@ def conditions(data: Mapping[str, Any]) -> list[str]:
     """On what it was measured, and the limits."""
     here = data["machine"]
     lines = [
-        f"{here['processor']}, {here['cores']} cores, {here['threads']} threads "
+        f"{here['processor']}, {here['cores']} cores, threads: {here['threads']} "
         f"(machine {data['fingerprint']}); "
         + ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     ]
@@ -96,7 +101,7 @@ def _size(size: int) -> str:
 def comparisons(found: Sequence[Comparison]) -> Table:
     """A line for each case of a comparison of base and head."""
     made = plain(
-        ("sample", "kernel", "base µs", "head µs", "ratio", "interval", "turns", "verdict")
+        ("sample", "kernel", "base µs", "head µs", "ratio", "interval", "rounds", "verdict")
     )
     for each in found:
         sample, _, kernel = each.name.partition(" on ")

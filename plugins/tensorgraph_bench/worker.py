@@ -19,10 +19,11 @@ from tensorgraph_bench.verify import Ready, ready
 
 class Worker:
     def __init__(self, request: dict[str, Any]) -> None:
-        chosen = Selection(
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in request.items()}
-        )
-        self.cases = {str(case): case for case in cases(chosen)}
+        wanted: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value  # JSON has no tuples
+            for key, value in request.items()
+        }
+        self.cases = {str(case): case for case in cases(Selection(**wanted))}
         self.made: dict[str, Ready] = {}
 
     def answer(

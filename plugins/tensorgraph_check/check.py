@@ -7,9 +7,12 @@ under check raises is its failure too.
 from __future__ import annotations
 
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tensorgraph import config
@@ -17,6 +20,7 @@ from tensorgraph_check.report import FAILED, NOT_RUN, PASSED, Report, Row
 
 Try = Callable[[Any], str]
 SEED = 20
+OTHERS = ("tensorgraph", "tensorgraph_check", "tensorgraph_ops", "numpy")
 
 
 class Failed(Exception):  # noqa: N818  an outcome, which never leaves this package
@@ -70,7 +74,7 @@ def run(subject: Any, checks: Iterable[Check], skip: Mapping[str, str]) -> Repor
 
 def _one(subject: Any, one: Check, wrong: set[str], skip: Mapping[str, str]) -> Row:
     if one.name in skip:
-        return Row(one.name, NOT_RUN, f"left out by its author: {skip[one.name]}")
+        return Row(one.name, NOT_RUN, f"left out: {skip[one.name]}")
     if first := next((name for name in one.needs if name in wrong), ""):
         return Row(one.name, NOT_RUN, f"{first!r} has to pass first")
     start, random = time.perf_counter(), config.random_state()
@@ -94,5 +98,17 @@ def _one(subject: Any, one: Check, wrong: set[str], skip: Mapping[str, str]) -> 
 
 
 def describe(error: BaseException) -> str:
-    """An error of the code under check, with its kind."""
-    return f"{type(error).__name__}: {error}"
+    """An error of the code under check, with its kind and the line of its author's."""
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [where(frame, line) for frame, line in frames if is_authors(frame)]
+    return f"{type(error).__name__}: {error}{f' ({lines[-1]})' if lines else ''}"
+
+
+def is_authors(frame: FrameType) -> bool:
+    """Whether code is neither the engine's, nor an op's, nor NumPy's."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0] not in OTHERS
+
+
+def where(frame: FrameType, line: int) -> str:
+    path, here = Path(frame.f_code.co_filename), Path.cwd()
+    return f"{path.relative_to(here) if path.is_relative_to(here) else path}, line {line}"

@@ -50,8 +50,12 @@ def check(
             if not as_json:
                 print(end="\n" * min(i, 1))
                 reports[-1].print()
-    ok = all(report.ok for report in reports)
+    wrong = [f"{report.kind} {report.name!r}" for report in reports if not report.ok]
+    ok = not wrong
     if as_json:
         tables = [report.table() for report in reports]
         print(json.dumps({"ok": ok, "reports": tables}, indent=1, ensure_ascii=False))
+    elif len(reports) > 1:
+        told = f"not right: {', '.join(wrong)}" if wrong else "none is wrong"
+        print(f"\n{len(reports)} things checked, {told}")
     return 0 if ok else 1

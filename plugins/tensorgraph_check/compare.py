@@ -17,6 +17,11 @@ def tolerance(dtype: str) -> float:
     return TOLERANCES.get(dtype, 0.0)
 
 
+def dtype_of(array: Any) -> str:
+    """The name of an array's dtype, without that of its library."""
+    return str(array.dtype).rpartition(".")[2]
+
+
 def difference(got: Any, want: Any) -> float:
     """The largest distance of two arrays of one shape, relative to the largest value there is."""
     import numpy as np

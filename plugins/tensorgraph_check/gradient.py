@@ -16,9 +16,8 @@ Function = Callable[..., Tensor]
 
 
 class Slope(NamedTuple):
-    """The derivative along a random direction: by the gradient rules, and by differences.
-
-    ``order`` counts down to 1, which is the last."""
+    """The derivative of some order along a random direction: by the gradient rules, and by
+    differences of that of the order before."""
 
     order: int
     exact: float
@@ -77,20 +76,22 @@ def slopes(
     step: float = 1e-6,
     seed: int = 0,
     moving: Sequence[int] = (),
+    constant: bool = False,
 ) -> Iterator[Slope]:
     """The slopes of a function at a point, from the gradient up to its derivative of ``order``.
 
-    ``moving`` chooses the inputs that the direction moves: all of them unless it does.
+    ``moving`` chooses the inputs that the direction moves: all of them unless it does. A function
+    that nothing differentiable leads to raises ``GradientError``, or is ``constant``.
     """
     floats = [i for i, x in enumerate(at) if is_floating(x.dtype)]
     moving = [i for i in floats if i in moving] if moving else floats
-    level = Level(function, at, order, step, seed, moving)
+    level = Level(function, at, order, step, seed, moving, constant)
     while True:
-        yield level.slope()
+        yield Slope(order - level.order + 1, *level.slope())
         if level.order == 1:
             return
         level = dataclasses.replace(
-            level, function=level.directional, order=level.order - 1, nested=True
+            level, function=level.directional, order=level.order - 1, constant=True
         )
 
 
@@ -107,18 +108,18 @@ class Level:
     step: float
     seed: int
     moving: Sequence[int]
-    nested: bool = False
+    constant: bool  # whether what has no graph has the gradient 0: as gradients of linear maps do
 
     def __post_init__(self) -> None:
         first = self.seed + 100 * self.order
         self.directions = {i: random_like(self.at[i], first + i) for i in self.moving}
 
-    def slope(self) -> Slope:
+    def slope(self) -> tuple[float, float]:
         plus, minus = self.scalar(self.moved(self.step)), self.scalar(self.moved(-self.step))
         numeric = (plus.item() - minus.item()) / (2 * self.step)
         found = zip(self.moving, self.gradients(self.at))
         exact = math.fsum((g * self.directions[i]).sum().item() for i, g in found)
-        return Slope(self.order, exact, numeric)
+        return exact, numeric
 
     def moved(self, by: float) -> list[Tensor]:
         return [
@@ -136,7 +137,7 @@ class Level:
             if not xs[i].requires_grad:
                 xs[i].requires_grad = True
         out = self.scalar(xs)
-        if self.nested and out.node is None:  # a constant gradient: that its own is 0 is checked
+        if self.constant and out.node is None:  # that it is right is checked all the same
             return [xs[i] * 0.0 for i in self.moving]
         return grad(out, [xs[i] for i in self.moving], create_graph=self.order > 1)
 

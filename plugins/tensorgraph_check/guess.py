@@ -34,11 +34,15 @@ def activation(thing: Any) -> Iterator[Sample]:
 
 def layer(thing: Any) -> Iterator[Sample]:
     """Of one option that fits, all shapes; then those of the next."""
-    for options in values(thing) if not isinstance(thing, tg.Layer) else [{}]:
+    made = isinstance(thing, tg.Layer)
+    parameters = [] if made else inspect.signature(thing).parameters.values()
+    several = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    arguments = (tg.layers.linear(3), tg.layers.layer_norm()) if several else ()
+    for options in [{}] if made else [*values(thing), *_layers(thing)]:
         for shape in SHAPES:
-            yield sample(normal(*shape), **options)
+            yield dataclasses.replace(sample(normal(*shape), **options), arguments=arguments)
         for shape in ((3,), (2, 5)):
-            yield sample(whole(2, *shape), **options)
+            yield dataclasses.replace(sample(whole(2, *shape), **options), arguments=arguments)
 
 
 def loss(thing: Any) -> Iterator[Sample]:
@@ -75,6 +79,7 @@ def op(thing: Any, shapes: Iterable[tuple[int, ...]] = ELEMENTWISE) -> Iterator[
         return
     first = isinstance(thing, tg.Op)
     count = len(thing.inputs) + thing.variadic if first else _positional(thing)
+    count += takes_list(thing)
     for options in values(thing, skip=count):
         for shape in shapes:
             yield sample(*[normal(*shape, seed=i) for i in range(count)], **options)
@@ -98,18 +103,30 @@ def kernel(thing: tg.Op[...]) -> Iterator[Sample]:
 
 
 def values(thing: Any, skip: int = 0) -> Iterator[dict[str, Any]]:
-    """Values for the options without a default: numbers that fit many, then a layer."""
-    required = [
-        p
-        for p in list(inspect.signature(thing).parameters.values())[skip:]
-        if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-    ]
-    if not required:
-        yield {}
-        return
-    for value in (3, 2, 4, 1, 0, 0.5, "mean", True):
-        yield {p.name: 1e-2 if p.name == "lr" else value for p in required}
-    yield {p.name: tg.layers.layer_norm() for p in required}
+    """Values for the options without a default: numbers that fit many."""
+    names = _required(thing, skip)
+    for value in (3, 2, 4, 1, 0, 0.5, "mean", True) if names else (None,):
+        yield {name: 1e-2 if name == "lr" else value for name in names}
+
+
+def _layers(thing: Any) -> Iterator[dict[str, Any]]:
+    """What is made of layers needs some."""
+    if names := _required(thing):
+        yield {name: tg.layers.layer_norm() for name in names}
+
+
+def _required(thing: Any, skip: int = 0) -> list[str]:
+    """The options without a default."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    parameters = list(inspect.signature(thing).parameters.values())[skip:]
+    return [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
+
+
+def takes_list(thing: Any) -> bool:
+    """Whether what comes first is a sequence of tensors, by its annotation."""
+    first = next(iter(inspect.signature(thing).parameters.values()), None)
+    said = "" if first is None else str(first.annotation)
+    return any(kind in said for kind in ("Sequence[", "Iterable[", "list["))
 
 
 def _positional(thing: Any) -> int:

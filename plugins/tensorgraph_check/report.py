@@ -34,9 +34,11 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether something passed and nothing failed. What could not run is not a pass."""
-        found = Counter(row.outcome for row in self.rows)
-        return found[FAILED] == 0 and found[PASSED] > 0
+        """Whether something passed and nothing failed. What could not run is not a pass; where no
+        input is known to try, nothing is shown at all."""
+        found = {row.outcome for row in self.rows}
+        tried = all(row.outcome == PASSED for row in self.rows if row.check == "samples")
+        return PASSED in found and FAILED not in found and tried
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -55,7 +57,8 @@ class Report:
         """The report itself if it is ``ok``. Raises ``PluginError`` with all that failed."""
         if self.ok:
             return self
-        wrong = [row for row in self.rows if row.outcome == FAILED] or list(self.rows)
+        wrong = [row for row in self.rows if row.outcome == FAILED]
+        wrong = wrong or [row for row in self.rows if row.outcome == NOT_RUN]
         raise PluginError("\n".join([self.summary(), *map(_paragraph, wrong)]))
 
     def to_json(self) -> str:
@@ -63,7 +66,7 @@ class Report:
 
     def table(self) -> dict[str, Any]:
         """What ``to_json`` writes, as dictionaries."""
-        rows = [dataclasses.asdict(row) for row in self.rows]
+        rows = [{**dataclasses.asdict(r), "seconds": round(r.seconds, 4)} for r in self.rows]
         return {"kind": self.kind, "name": self.name, "ok": self.ok, "rows": rows}
 
     def __str__(self) -> str:
@@ -77,9 +80,10 @@ class Report:
         from rich.markup import escape
         from rich.table import Table
 
-        console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
         colours = {PASSED: "green", FAILED: "red", NOT_RUN: "yellow"}
-        table = Table(box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
+        table.title = escape(f"{self.kind} {self.name!r}")
         for column in ("check", "outcome", "figures, or the reason"):
             table.add_column(column, header_style="dim", overflow="fold")
         for row in self.rows:
@@ -88,8 +92,10 @@ class Report:
         console.print(table)
         for row in self.rows:
             if row.outcome == FAILED and (row.code or row.fix):
-                console.print(f"\n[bold]{row.check}[/]: {escape(row.fix)}".rstrip(": "))
-                console.print(row.code, markup=False, soft_wrap=True)
+                fix = f": {escape(row.fix)}" if row.fix else ""
+                console.print(f"\n[bold red]{row.check}[/]{fix}")
+                if row.code:
+                    console.print(row.code, markup=False, soft_wrap=True)
         console.print(f"\n{escape(self.summary())}")
 
 

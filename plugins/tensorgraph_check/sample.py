@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorgraph as tg
 
-LITERAL = 60  # elements that are written out; of larger arrays, the expression that draws them
+FEW, MANY = 8, 1000  # elements that are written out, where there is an expression and where not
+BEGINNING = 60  # of those that are more
 
 
 @dataclass(frozen=True)
@@ -37,32 +38,47 @@ class Sample:
         import numpy as np
 
         inputs = tuple(np.resize(x, shape) for x, shape in zip(self.inputs, shapes))
-        return replace(self, inputs=inputs, sources=("",) * len(inputs))
+        sources = (
+            f"np.resize({x}, {shape})" if x else "" for x, shape in zip(self.sources, shapes)
+        )
+        return replace(self, inputs=inputs, sources=tuple(sources))
+
+    @property
+    def shapes(self) -> str:
+        shapes = (f"{x.dtype.name}{list(x.shape)}" for x in self.inputs)
+        return ", ".join(shapes).replace("float64", "float")
+
+    @property
+    def given(self) -> str:
+        given = ", ".join([*map(text, self.arguments), *_named(self.options)])
+        return f" with {given}" if given else ""
 
     def __str__(self) -> str:
-        shapes = ", ".join(f"{x.dtype.name}{list(x.shape)}" for x in self.inputs)
-        given = ", ".join([*map(text, self.arguments), *_named(self.options)])
-        return f"{shapes}{f' with {given}' if given else ''}".replace("float64", "float")
+        return self.shapes + self.given
 
     def lines(self, dtype: str) -> list[str]:
         """Python that makes the inputs: ``x0``, ``x1``, …."""
-        made = ["import numpy as np", "import tensorgraph as tg"]
+        kinds = {type(x) for x in self.options.values()}
+        named = [k for k in kinds if issubclass(k, tuple) and k is not tuple]
+        made = [f"from {k.__module__} import {k.__name__}" for k in named]
         sources = self.sources or ("",) * len(self.inputs)
         for i, (x, source) in enumerate(zip(self.inputs, sources)):
             kind = dtype if x.dtype.kind == "f" else x.dtype.name
             made.append(f'x{i} = tg.tensor({array(x, source)}, dtype="{kind}")')
         return made
 
-    def call(self, thing: str) -> str:
-        return f"{thing}({', '.join([*map(text, self.arguments), *_named(self.options)])})"
+    def call(self, thing: str, first: Sequence[str] = ()) -> str:
+        """Python that calls ``thing`` with the options, and with ``first`` by position."""
+        arguments = [*map(text, self.arguments), *first, *_named(self.options)]
+        return f"{thing}({', '.join(arguments)})"
 
 
 def array(x: Any, source: str = "") -> str:
     """An expression for an array."""
-    if source and x.size > LITERAL:
+    if source and x.size > FEW:
         return source
-    if x.size > LITERAL:
-        return f"np.resize({x.ravel()[:LITERAL].tolist()}, {x.shape})"
+    if x.size > MANY:
+        return f"np.resize({x.ravel()[:BEGINNING].tolist()}, {x.shape})"
     return f"np.array({x.tolist()})" if x.size else f"np.empty({x.shape})"
 
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import tensorgraph as tg
 from tensorgraph import Tensor, config, ops
+from tensorgraph.backend import imported
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import Registry
 from tensorgraph.spec import is_floating
@@ -17,12 +18,14 @@ from tensorgraph_check import sample as samples_of
 from tensorgraph_check.check import SEED, CouldNotRun, describe
 from tensorgraph_check.sample import Sample
 
+IMPORTS = ("import numpy as np", "import tensorgraph as tg")
 MOST = 3  # samples that are guessed, of those that a thing accepts
 
 
 @dataclass(frozen=True)
 class Given:
-    """What an author gives: as arguments, or as attributes of the thing that bear these names.
+    """What an author gives: as arguments, as attributes of the thing that bear these names, or
+    beside a function ``f`` in its module, as ``f_reference``.
 
     samples         a list of samples, or a function of no arguments that returns one
     reference       the same in NumPy, from an independent source
@@ -39,22 +42,27 @@ class Given:
 
     def filled(self, thing: Any) -> Given:
         """With what the thing itself says about what was not given."""
-        plain = not isinstance(thing, str | tuple)
-        own = {name: getattr(thing, name, None) if plain else None for name in ("samples",)}
-        if not isinstance(own["samples"], list | tuple) and not callable(own["samples"]):
-            own["samples"] = None
-        for name in ("reference", "worked_example"):
-            own[name] = inspect.getattr_static(thing, name, None) if plain else None
-            if isinstance(own[name], staticmethod):
-                own[name] = own[name].__func__
-        changes = {name: x for name, x in own.items() if getattr(self, name) is None}
-        filled = replace(self, **changes)
+        lacks = [x for x in ("samples", "reference", "worked_example") if getattr(self, x) is None]
+        filled = replace(self, **{name: _own(thing, name) for name in lacks})
         if (samples := filled.samples) is not None:
             listed = samples() if callable(samples) else samples
             filled = replace(filled, samples=tuple(map(samples_of.given, listed)))
         if (example := filled.worked_example) is not None:
             _whole(example)
         return filled
+
+
+def _own(thing: Any, name: str) -> Any:
+    """What its author wrote, not bound to the thing: an attribute or, as functions in typed code
+    have none, ``f_reference`` beside ``f`` in its module."""
+    if isinstance(thing, tuple):  # a backend's name and the kernel
+        thing = imported(thing[1].run, f"kernel {thing[1].name!r}")
+    found = inspect.getattr_static(thing, name, None)
+    if found is None and callable(thing):
+        made = inspect.unwrap(thing)
+        beside = f"{getattr(made, '__name__', '')}_{name}"
+        found = vars(inspect.getmodule(made) or object).get(beside)
+    return found.__func__ if isinstance(found, staticmethod) else found
 
 
 def _whole(example: Mapping[str, Any]) -> None:
@@ -88,8 +96,9 @@ class Subject:
         self, name: str, thing: Any, given: Given | None = None, registry: Registry | None = None
     ) -> None:
         self.name, self.thing, self.registry = name, thing, registry
+        self.origin: tuple[str, ...] = ()  # Python that registers it, where it is not installed
         self.given = (given or Given()).filled(thing)
-        self.rejected: list[str] = []
+        self.accepted, self.rejected = 0, list[str]()
         self._samples: list[Sample] | None = None
         self._working: tuple[Sample, str] | None = None
 
@@ -99,10 +108,10 @@ class Subject:
         if self._samples is None:
             self._samples = list(self._find())
             if not self._samples:
-                tried = "; ".join(dict.fromkeys(self.rejected[-3:]))
                 raise CouldNotRun(
-                    f"no input that was tried is accepted ({tried or 'none was found'}); give "
-                    "samples=[…]"
+                    f"no input that was tried is accepted ({self.rejected[0]}); give samples=[…]"
+                    if self.rejected
+                    else "nothing is known that it may be tried with; give samples=[…]"
                 )
         return self._samples
 
@@ -110,12 +119,11 @@ class Subject:
         if self.given.samples is not None:
             yield from map(self.named, self.given.samples)
             return
-        found = 0
         for candidate in self.candidates():
             if self.accepts(candidate):
+                self.accepted += 1
                 yield candidate
-                found += 1
-            if found == MOST:
+            if self.accepted == MOST:
                 return
 
     def candidates(self) -> Iterable[Sample]:
@@ -165,24 +173,36 @@ class Subject:
     def expression(self) -> str:
         """How Python gets hold of the thing."""
         if self.registry is None:
-            return self.name
+            return self.name if self.name.isidentifier() else "f"
         if self.kind == "op":
             return f"tg.ops.{self.name}"
         plural = "losses" if self.kind == "loss" else f"{self.kind}s"
         return f'tg.{plural}["{self.name}"]'
 
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        """Python that runs the thing on a sample, or on the one that it worked on last."""
+    def code(
+        self,
+        sample: Sample | None = None,
+        dtype: str = "float32",
+        *,
+        before: Sequence[str] = (),
+        call: str = "{}",
+    ) -> str:
+        """Python that runs the thing on a sample, or on the one that it worked on last; with lines
+        ``before`` it, and the last expression within ``call``."""
         if sample is None:
             if self._working is None:
                 return ""
             sample, dtype = self._working
-        return "\n".join([*sample.lines(dtype), self.use(sample)])
+        *made, last = self.use(sample).split("\n")
+        return self.script(sample, dtype, *before, *made, call.format(last))
+
+    def script(self, sample: Sample, dtype: str, *lines: str) -> str:
+        """Python that makes the inputs of a sample and goes on with ``lines``."""
+        return "\n".join([*IMPORTS, *self.origin, *sample.lines(dtype), *lines])
 
     def use(self, sample: Sample) -> str:
-        names = [f"x{i}" for i in range(len(sample.inputs))]
-        options = [f"{k}={samples_of.text(v)}" for k, v in sample.options.items()]
-        return f"{self.expression()}({', '.join([*names, *options])})"
+        names = tuple(f"x{i}" for i in range(len(sample.inputs)))
+        return sample.call(self.expression(), names)
 
 
 def outputs(

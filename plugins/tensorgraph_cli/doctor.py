@@ -19,7 +19,7 @@ from tensorgraph import config
 from tensorgraph.backend import imported
 from tensorgraph.errors import BackendError, TensorgraphError
 from tensorgraph.registry import near_miss
-from tensorgraph_cli.plugins import console, describe
+from tensorgraph_cli.plugins import console, describe, source
 
 RUNS = ("jit", "cuda")  # the extras that change what runs; the others are for developers
 PREFIXES = ("TENSORGRAPH_", "OMP_", "OPENBLAS_", "MKL_", "BLIS_", "NUMBA_", "CUDA_", "MALLOC_")
@@ -181,25 +181,25 @@ def _available(name: str) -> str:
     return f"available: {backend.xp.__name__} {version}"
 
 
-def _place(error: BaseException) -> str:
-    """Where in the plugin's files it went wrong: the innermost line that is not ours."""
+def _place(error: BaseException) -> list[str]:
+    """Where in the plugin's files it went wrong: the innermost line that is not ours, if any is."""
     if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}"
+        return [f"{error.filename}:{error.lineno}"]
     ours = str(Path(tg.__file__).parent)
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not frame.filename.startswith((ours, "<")) and "/pluggy/" not in frame.filename:
-            return f"{frame.filename}:{frame.lineno}"
-    return ""
+            return [f"{frame.filename}:{frame.lineno}"]
+    return []
 
 
 def _plugins() -> list[tuple[str, str]]:
     rows = []
     for info in tg.plugins.infos.values():
-        state = f"broken: {describe(info.error)}" if info.error else "loaded"
-        if info.error and (place := _place(info.error)):
-            state += f" at {place}"
-        took = f"{info.seconds * 1000:.0f} ms"
-        rows.append((info.name, f"{state} in {took}, {info.module} {info.version}"))
+        state = "loaded" if info.error is None else "broken"
+        lines = [f"{state} in {info.seconds * 1000:.1f} ms, {source(info)}"]
+        if info.error is not None:
+            lines += [describe(info.error), *(f"at {at}" for at in _place(info.error))]
+        rows.append((info.name, "\n".join(lines)))
     rows += [(name, f"left out by {DISABLE}") for name in tg.plugins.disabled]
     asked = os.environ.get(DISABLE, "").replace(" ", "").split(",")
     known = [*tg.plugins.infos, *tg.plugins.disabled]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import defaultdict
 
@@ -14,36 +15,39 @@ from tensorgraph.discovery import PluginInfo
 
 
 def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    """As wide as the terminal, or as COLUMNS says; 120 where there is neither."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, width=None if known else 120)
 
 
 def plugins() -> None:
     """List the plugins and what they register.
 
-    Of each: name, version, origin, the names it registers, or the error that keeps it out.
+    Of each: name, source, version, the names it registers, or the error that keeps it out.
     """
     tg.plugins.load()
     table = Table(box=None, pad_edge=False)
-    for name in ("plugin", "version", "origin", "registers"):
+    for name in ("plugin", "source", "registers"):
         table.add_column(name, header_style="dim", overflow="fold")
     for info in tg.plugins.infos.values():
-        origin = info.module if info.built_in else _origin(info)
-        what = (
-            f"[red]broken:[/] {escape(describe(info.error))}" if info.error else _registered(info)
-        )
-        table.add_row(info.name, info.version, origin, what)
+        broken = f"[red]broken:[/] {escape(describe(info.error))}" if info.error else ""
+        table.add_row(info.name, escape(source(info)), broken or _registered(info))
     console().print(table)
 
 
-def _origin(info: PluginInfo) -> str:
-    return f"{info.module} (from {info.distribution})"
+def source(info: PluginInfo) -> str:
+    """The module, its version, and the distribution where that has another name."""
+    other = "" if info.built_in else f" of {info.distribution}"
+    return f"{info.module} {info.version}{other}"
 
 
 def _registered(info: PluginInfo) -> str:
-    """By kind: "layer conv2d, linear; loss cross_entropy"."""
+    """By kind: "layer conv2d, linear; loss cross_entropy". What another plugin claims too is said
+    to be contested: it has been withdrawn."""
+    registries = {registry.kind: registry for registry in tg.plugins.registries.values()}
     names: dict[str, list[str]] = defaultdict(list)
     for kind, name in info.registered:
-        names[kind].append(name)
+        names[kind].append(name if name in registries[kind] else f"{name} (contested)")
     return "\n".join(f"[dim]{kind}[/] {', '.join(own)}" for kind, own in names.items()) or "nothing"
 
 

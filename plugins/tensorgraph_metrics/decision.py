@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.errors import ConfigError
-
 COLDEST, HOTTEST = 0.05, 20.0
 Rule = str | Mapping[str, float]  # "youden", or {"sensitivity": 0.9}
 
@@ -90,9 +88,6 @@ def settle(
     "majority" what one says who knows only the training labels: a class, the labels of more than
     half of the images, or the mean.
     """
-    if positive is not None and (task != "classification" or positive not in classes):
-        known = ", ".join(classes)
-        raise ConfigError(f"evaluate.positive = {positive!r}; the classes are {known}")
     found: dict[str, Any] = {
         "temperature": 1.0,
         "threshold": None,

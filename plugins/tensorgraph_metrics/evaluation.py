@@ -19,7 +19,8 @@ IN_SUBGROUPS = {  # those that a subgroup is compared by
     "multilabel": ("auc", "accuracy", "f1"),
     "regression": ("mae", "rmse", "r2"),
 }
-OF_A_CLASS = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1", "brier")
+OF_A_CLASS = ("auc", "sensitivity", "specificity", "ppv", "npv", "f1")
+BOOTSTRAPPED = 100_000  # scores up to which the area's interval is found in two ways
 LEVELS = np.arange(1, 100) / 100  # of the decision curve
 
 
@@ -66,7 +67,7 @@ def evaluate(
         "calibration": None,
         "decision_curve": None,
     }
-    if "auc" in found["metrics"]:
+    if "auc" in found["metrics"] and own.size <= BOOTSTRAPPED:
         low, high, _ = roc.bootstrap(own, truth, groups)
         found["metrics"]["auc"]["bootstrap"] = {"low": known(low), "high": known(high)}
     if threshold is not None:

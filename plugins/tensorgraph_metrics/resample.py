@@ -35,7 +35,8 @@ def weights(n: int, groups: Any) -> Iterator[Any]:
     left = RESAMPLES
     while left:
         rows = min(left, max(1, CHUNK // n))
-        drawn = generator.multinomial(count, np.full(count, 1 / count), size=rows)
+        drawn = generator.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        drawn = np.bincount(drawn.reshape(-1), minlength=rows * count).reshape(rows, count)
         yield drawn if groups is None else drawn[:, codes]
         left -= rows
 

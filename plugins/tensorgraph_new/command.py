@@ -41,7 +41,7 @@ def new(
     print(*(f"  {path}" for path in files), sep="\n")
     print("Next:")
     enter = f"cd {shlex.quote(str(folder))}"
-    steps = (f"{enter} && pip install -e '.[test]'", template.fill(chosen.check, name), "pytest")
+    steps = (f"{enter} && pip install -e '.[test]'", f"tensorgraph check {name}", "pytest")
     print(*(f"  {step}" for step in steps), sep="\n")
 
 

@@ -16,10 +16,8 @@ class Kind(NamedTuple):
     use: str  # for the README: Python, or a command where it begins with $
     key: str = "plugin_name"  # what it is registered under
     reserved: tuple[str, ...] = ()  # names that mean something else there
-    check: str = "tensorgraph check plugin_name"
 
 
-PLUGINS = "tensorgraph plugins"  # where there is nothing more to check than that it is found
 KINDS = {
     kind.name: kind
     for kind in (
@@ -40,7 +38,6 @@ KINDS = {
             "augmentation",
             "augmentations",
             "images = tg.augmentations.plugin_name(std=0.05)(images, key)",
-            check=PLUGINS,
         ),
         Kind(
             "kernel",
@@ -51,9 +48,9 @@ KINDS = {
         ),
         Kind("op", "ops", "z = tg.ops.plugin_name(x, y)"),
         Kind("backend", "backends", 'tg.use(backend="plugin_name")', reserved=("abstract", "auto")),
-        Kind("dataset", "datasets", "$ tensorgraph train --data plugin_name", check=PLUGINS),
-        Kind("metric", "metrics", "value = tg.metrics.plugin_name(scores, labels)", check=PLUGINS),
-        Kind("command", "commands", "$ tensorgraph plugin_name lenet5", check=PLUGINS),
+        Kind("dataset", "datasets", "$ tensorgraph train --data plugin_name"),
+        Kind("metric", "metrics", "value = tg.metrics.plugin_name(scores, labels)"),
+        Kind("command", "commands", "$ tensorgraph plugin_name lenet5"),
     )
 }
 

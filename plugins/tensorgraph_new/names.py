@@ -31,11 +31,11 @@ def objections(kind: Kind, name: str) -> Iterator[str]:
             f"{name!r} is no name for a plugin: it takes lower-case letters, digits and single "
             "underscores, a letter first"
         )
-    elif keyword.iskeyword(name):
-        yield f"{name!r} is a keyword of Python"
+    elif found := {name, template.class_name(name)} & {*keyword.kwlist}:
+        yield f"{found.pop()!r} is a keyword of Python"
     else:
-        yield from _ambiguous(kind, name)
         yield from _registered(kind, name)
+        yield from _ambiguous(kind, name)
         yield from _installed(name)
 
 

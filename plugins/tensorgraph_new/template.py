@@ -50,7 +50,6 @@ def files(kind: Kind, name: str) -> dict[str, str]:
     more = {
         "plugin_summary": summary,
         "plugin_use": fill(_shown(kind.use), name),
-        "plugin_check": fill(kind.check, name),
         "tensorgraph_version": metadata.version("tensorgraph"),
     }
     return {fill(path, name): fill(text, name, **more) for path, text in sorted(found.items())}

@@ -123,7 +123,8 @@ def scatter_add(x: Shaped, *indices: Shaped, key: Key, shape: Ints) -> Spec:
 def _(xp: Any, x: Any, *indices: Any, key: Key, shape: Ints) -> Any:
     out = xp.zeros(shape, dtype=x.dtype)
     if not indices:  # slices never meet an element twice
-        out[_native(key, ())] = x
+        at = _native(tuple(part for part in key if part is not None), ())
+        out[at] = xp.reshape(x, out[at].shape)
         return out
     if not _takes_arrays(xp):
         places = xp.reshape(_places(xp, shape, key, indices), (-1,))
@@ -138,7 +139,7 @@ def _summed(xp: Any, x: Any, places: Any, size: int) -> Any:
     place, they are summed over 1, 2, 4, … neighbours of one place; the last has the sum."""
     if not x.shape[0]:
         return xp.zeros(size, dtype=x.dtype)
-    order = xp.argsort(places, stable=True)
+    order = xp.argsort(places)
     at, total, step = xp.take(places, order, axis=0), xp.take(x, order, axis=0), 1
     while step < x.shape[0]:
         before = xp.where(at[step:] == at[:-step], total[:-step], xp.zeros_like(total[:-step]))

@@ -168,7 +168,7 @@ def max_pool_input(y: Shaped, x: Shaped, maxima: Shaped, *, windows: Windows) ->
 def _(xp: Any, y: Any, x: Any, maxima: Any, *, windows: Windows) -> Any:
     out = xp.zeros_like(x)
     for seen, at, hit in _hits(xp, x, maxima, windows):
-        out[seen] += xp.where(hit, y[at], xp.zeros_like(y[at]))
+        out[seen] += xp.where(hit, y[at], 0)
     return out
 
 
@@ -199,7 +199,7 @@ def max_pool_pick(values: Shaped, x: Shaped, maxima: Shaped, *, windows: Windows
 def _(xp: Any, values: Any, x: Any, maxima: Any, *, windows: Windows) -> Any:
     out = xp.zeros_like(maxima)
     for seen, at, hit in _hits(xp, x, maxima, windows):
-        out[at] += xp.where(hit, values[seen], xp.zeros_like(values[seen]))
+        out[at] += xp.where(hit, values[seen], 0)
     return out
 
 

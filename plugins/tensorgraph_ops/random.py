@@ -22,6 +22,7 @@ Ints = tuple[int, ...]
 MULTIPLIERS = (0xCD9E8D57, 0xD2511F53)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
 ROUNDS = 10
+CHUNK = 1 << 15  # blocks at a time: the work arrays stay in the cache
 LOW = 0xFFFFFFFF
 
 
@@ -65,7 +66,10 @@ random_bits.canonical(lambda key, *, shape: {"shape": _sizes("random_bits", shap
 @random_bits.kernel
 def _words(xp: Any, key: Any, *, shape: Ints) -> Any:
     size = math.prod(shape)
-    words = philox(xp, key, xp.arange(-(-size // 4), dtype=xp.uint64))
+    words = xp.empty((-(-size // 4), 4), dtype=xp.uint32)
+    for start in range(0, words.shape[0], CHUNK):
+        end = min(start + CHUNK, words.shape[0])
+        words[start:end, :] = philox(xp, key, xp.arange(start, end, dtype=xp.uint64))
     return xp.reshape(xp.reshape(words, (-1,))[:size], shape)
 
 
@@ -81,7 +85,11 @@ def philox(xp: Any, key: Any, blocks: Any) -> Any:
     odd = xp.stack([blocks >> 32, zeros + words[3]])
     for i in range(ROUNDS):
         product = xp.flip(even, axis=0) * multipliers
-        even, odd = ((product >> 32) ^ odd ^ keys[:, i : i + 1]) & LOW, product
+        even = product >> 32
+        even ^= odd
+        even ^= keys[:, i : i + 1]
+        even &= LOW
+        odd = product
     state = xp.stack([even, odd & LOW], axis=1)  # (0 and 2 | 1 and 3), even or odd, block
     return xp.astype(xp.permute_dims(xp.reshape(state, (4, -1)), (1, 0)), xp.uint32)
 
@@ -113,8 +121,9 @@ def box_muller(u: Shaped, *, shape: Ints) -> Spec:
 @box_muller.kernel
 def _(xp: Any, u: Any, *, shape: Ints) -> Any:
     radius, angle = xp.sqrt(-2 * xp.log1p(-u[:, 0])), u[:, 1] * (2 * math.pi)  # 1 - u is never 0
-    pairs = xp.stack([radius * xp.cos(angle), radius * xp.sin(angle)], axis=1)
-    return xp.reshape(xp.reshape(pairs, (-1,))[: math.prod(shape)], shape)
+    out = xp.empty(u.shape, dtype=u.dtype)
+    out[:, 0], out[:, 1] = radius * xp.cos(angle), radius * xp.sin(angle)
+    return xp.reshape(xp.reshape(out, (-1,))[: math.prod(shape)], shape)
 
 
 def _sizes(name: str, shape: Any) -> Ints:
@@ -196,7 +205,7 @@ def _(xp: Any, x: Any, key: Any, *, p: float) -> Any:
     if not bound:
         return xp.zeros_like(x)
     dropped = _words(xp, key, shape=x.shape) > bound - 1
-    return xp.where(dropped, xp.zeros_like(x), x * (1 / (1 - p)))
+    return xp.where(dropped, 0, x * (1 / (1 - p)))
 
 
 @drop.vjp

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import Op, op
-from tensorgraph.ops.elementwise import boolean, cast, equal, floating, numeric, sqrt, where
+from tensorgraph.ops.elementwise import (
+    boolean,
+    cast,
+    equal,
+    floating,
+    numeric,
+    of_numbers,
+    sqrt,
+    where,
+)
 from tensorgraph.ops.reduction import axes_of, reduced, spread, sum, wide  # noqa: A004  the op
 from tensorgraph.ops.shape import axis_of, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
@@ -79,6 +88,8 @@ def _logsumexp_rule(g: Tensor, out: Tensor, x: Tensor, *, axis: Ints) -> Tensor:
 
 def _position(find: str) -> Function:
     def kernel(xp: Any, x: Any, *, axis: Ints, keepdims: bool) -> Any:
+        if len(axis) == 1:
+            return getattr(xp, find)(x, axis=axis[0], keepdims=keepdims)
         kept = [i for i in range(x.ndim) if i not in axis]
         rows = xp.permute_dims(x, (*kept, *axis))
         flat = xp.reshape(rows, (*rows.shape[: len(kept)], math.prod(rows.shape[len(kept) :])))
@@ -177,12 +188,10 @@ def _(x: Shaped, *, axis: int, reverse: bool) -> dict[str, Any]:
 
 @cumsum.kernel
 def _(xp: Any, x: Any, *, axis: int, reverse: bool) -> Any:
-    if not xp.isdtype(x.dtype, "real floating"):
-        unsigned = xp.isdtype(x.dtype, "unsigned integer")
-        x = xp.astype(x, xp.uint64 if unsigned else xp.int64)
+    total = of_numbers("cumulative_sum")
     if reverse:
-        return xp.flip(xp.cumulative_sum(xp.flip(x, axis=axis), axis=axis), axis=axis)
-    return xp.cumulative_sum(x, axis=axis)
+        return xp.flip(total(xp, xp.flip(x, axis=axis), axis=axis), axis=axis)
+    return total(xp, x, axis=axis)
 
 
 @cumsum.vjp

@@ -19,6 +19,8 @@ def register_callbacks(register: Register) -> None:
 def register_walks(register: Register) -> None:
     register("dataset", "tensorgraph_train.prepare:dataset_of")
     register("run_file", "tensorgraph_train.parts:written_and_read")
+    register("run_images", "tensorgraph_train.opened:images")
+    register("trained_model", "tensorgraph_train.opened:model")
     register("trained", "tensorgraph_train.outcome:trained")
 
 

@@ -105,6 +105,7 @@ class Card:
     task: str = "classification"
     target: tuple[float, float] = (0.0, 1.0)  # mean and standard deviation of measured numbers
     decision: Mapping[str, Any] | None = None  # what was settled on validation
+    training_images: Mapping[str, Any] | None = None  # to tell an image that is unlike them
 
     def metadata(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "model": self.model.table()}
@@ -143,6 +144,7 @@ def read_model(folder: Path) -> tuple[Card, dict[str, Any]]:
             task=found.get("task", "classification"),
             target=tuple(found.get("target", (0.0, 1.0))),
             decision=found.get("decision"),
+            training_images=found.get("training_images"),
         )
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: was not written by 'tensorgraph train': no {error}") from error
@@ -180,7 +182,8 @@ def contents(folder: Path, kinds: Collection[str]) -> dict[str, Any] | None:
         {**dataclasses.asdict(needed), "reason": requirements.reason(needed)} for needed in lacking
     ]
     tensors = {k: {"shape": list(x.shape), "dtype": str(x.dtype)} for k, x in weights.items()}
-    return {**card.metadata(), "missing": missing, "tensors": tensors}
+    way = requirements.way_out(lacking)
+    return {**card.metadata(), "missing": missing, "way_out": way, "tensors": tensors}
 
 
 def make_model(named: Named, classes: tuple[str, ...]) -> tg.Layer:

@@ -9,16 +9,22 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph_train import feed
+from tensorgraph_train.runfile import Settings
 
 PARTS = ("train", "val")  # the test part keeps its labels: they are what must not be guessed
 EPOCH = 0xFFFFFFFF  # no epoch has this number: its order is drawn for the labels
-BINS = 10
 NAME = "CONTROL.txt"
-TEXT = (
-    "This run is a control: the labels of its training and validation images were permuted.\n"
-    "On test it must score chance. A score above chance is a leak, or a mistake in the figures.\n"
-    "Its model is of no use.\n"
-)
+TEXT = """\
+This run is a control: the labels of its training and validation images were permuted. On test it
+must score chance; its model is of no use. One control scatters around chance by more than its
+interval, which is that of the test images alone: judge by several, with other seeds or --folds. If
+all of them score above chance, test labels leak into training, or the figures are wrong.
+"""
+
+
+def mark(settings: Settings) -> dict[str, Any]:
+    """What says in an evaluation that it is one of a control; nothing for other runs."""
+    return {"control": True} if settings.train.control else {}
 
 
 def permuted(dataset: tg.Dataset, seed: int) -> tg.Dataset:
@@ -34,35 +40,10 @@ def permuted(dataset: tg.Dataset, seed: int) -> tg.Dataset:
 
 
 def exchanged(labels: Any, groups: Any, seed: int) -> Any:
-    """Each group with the labels of another, in turn where they are of different sizes.
-
-    The groups of each class get labels of every class in the proportions of all: a permutation
-    drawn freely would leave a trace of the true labels, by chance and of either sign, and that is
-    all that a model then learns.
-    """
+    """Each group with the labels of another, in turn where they are of different sizes."""
     _, unit = np.unique(groups, return_inverse=True)
     members = np.split(np.argsort(unit, kind="stable"), np.cumsum(np.bincount(unit))[:-1])
-    stratum = np.array([np.bincount(own).argmax() for own in _grouped(_strata(labels), members)])
-    random = feed.order(len(members), seed, EPOCH)
-    receivers = random[np.argsort(stratum[random], kind="stable")]
-    sizes = np.bincount(stratum)
-    first = np.cumsum(sizes) - sizes
-    at = stratum[receivers]
-    place = (np.arange(len(receivers)) - first[at] + 0.5) / sizes[at]
-    donors = receivers[np.argsort(place, kind="stable")]
     out = labels.copy()
-    for receiver, donor in zip(receivers, donors):
-        out[members[receiver]] = labels[np.resize(members[donor], len(members[receiver]))]
+    for own, donor in zip(members, feed.order(len(members), seed, EPOCH)):
+        out[own] = labels[np.resize(members[donor], len(own))]
     return out
-
-
-def _strata(labels: Any) -> Any:
-    """A whole number for each image: its class, its set of classes, or its quantile."""
-    if labels.dtype.kind == "f":
-        edges = np.quantile(labels, np.arange(1, BINS) / BINS)
-        return np.searchsorted(edges, labels)
-    return np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
-
-
-def _grouped(values: Any, members: list[Any]) -> list[Any]:
-    return [values[own] for own in members]

@@ -14,6 +14,8 @@ from rich.table import Table
 
 import tensorgraph as tg
 from tensorgraph.config import Choice
+from tensorgraph_train import control
+from tensorgraph_train.answers import Answer
 from tensorgraph_train.training import Run
 
 SHOWN = 20  # classes in a table; more are left to evaluation.json
@@ -91,6 +93,7 @@ def _training(run: Run) -> str:
         f"{train.optimizer.name} with lr {run.lr:g} ({train.schedule.name})",
         f"seed {train.seed}",
         train.dtype or "",
+        *(["labels permuted (control)"] if train.control else []),
         *(["weighted classes"] if train.class_weights else []),
         *(["balanced sampling"] if train.sampling == "balanced" else []),
         *(["strict precision"] if train.precision == "strict" else []),
@@ -113,6 +116,8 @@ def after(run: Run, found: Mapping[str, Any]) -> None:
     out.print(f"trained for {run.seconds:.1f} s")
     out.print()
     evaluation(found, run.feed.dataset.name)
+    if run.settings.train.control:
+        out.print(f"\n[yellow]control[/]  {control.TEXT.strip()}")
     out.print(f"\nwritten to {escape(str(run.folder))}", soft_wrap=True)
 
 
@@ -254,13 +259,30 @@ def contents(found: Mapping[str, Any]) -> None:
         total += values
     table.add_row("total", "", "", f"{total:,}", style="bold")
     out.print(table)
-    wanted = [f"{x['distribution']}=={x['version']}" for x in found["missing"] if x["distribution"]]
-    if wanted:
-        out.print(f"\nto evaluate it: pip install {escape(' '.join(wanted))}", soft_wrap=True)
+    out.print(f"\nto evaluate it: {escape(found['way_out'])}", soft_wrap=True)
 
 
-def predictions(found: Sequence[Mapping[str, Any]]) -> None:
-    table = _table("image", "class", "probability", numbers=1)
-    for row in found:
-        table.add_row(escape(row["image"]), escape(row["class"]), f"{row['probability']:.4f}")
-    console().print(table)
+def predictions(found: Sequence[Answer]) -> None:
+    """A line an image, then in what those that are marked are unlike the training images."""
+    shown = list(found[0].figures)[:FIGURES] if found else []
+    table = _table("", "image", "answer", *map(escape, shown), numbers=len(shown))
+    for answer in found:
+        figures = (f"{answer.figures[name]:.4f}" for name in shown)
+        mark = "[yellow]?[/]" if answer.unlike else ""
+        table.add_row(mark, escape(answer.image), escape(answer.said), *figures)
+    out = console()
+    out.print(table)
+    for answer in found:
+        for sentence in answer.unlike:
+            out.print(f"[yellow]?[/] {escape(answer.image)}: {escape(sentence)}", soft_wrap=True)
+    if any(answer.unlike for answer in found):
+        out.print("? unlike the training images: the answer may mean nothing")
+
+
+def predicted(found: Sequence[Answer], table: Path) -> None:
+    """What was written to a table."""
+    unlike = sum(bool(answer.unlike) for answer in found)
+    said = f"{len(found):,} images"
+    if unlike:
+        said += f", {unlike:,} of them unlike the training images"
+    console().print(f"{escape(str(table))}: {said}", soft_wrap=True)

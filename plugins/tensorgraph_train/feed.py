@@ -95,15 +95,6 @@ def statistics(dataset: tg.Dataset) -> tuple[tuple[float, ...], tuple[float, ...
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def scale(dataset: tg.Dataset) -> tuple[float, float]:
-    """Mean and standard deviation of the training labels, where they are measured numbers; a model
-    learns them in these units, so that one learning rate does for ages and for millilitres."""
-    if dataset.task != "regression":
-        return 0.0, 1.0
-    own = np.asarray(dataset.labels[dataset.splits["train"]], np.float64)
-    return float(own.mean()), float(own.std()) or 1.0
-
-
 def _chunks(dataset: tg.Dataset, indices: Any) -> Iterator[Any]:
     """The images, so many at a time as memory surely has room for."""
     size = max(1, min(CHUNK, PIXELS // math.prod(dataset.images.shape[1:])))
@@ -120,6 +111,15 @@ def _read(dataset: tg.Dataset, indices: Any) -> Any:
         name = names[indices[first]] if len(names) else f"image {indices[first]}"
         raise DataError(f"{dataset.name}: {name} has NaN or infinity among its values")
     return raw
+
+
+def scale(dataset: tg.Dataset) -> tuple[float, float]:
+    """Mean and standard deviation of the training labels, where they are measured numbers; a model
+    learns them in these units, so that one learning rate does for ages and for millilitres."""
+    if dataset.task != "regression":
+        return 0.0, 1.0
+    own = np.asarray(dataset.labels[dataset.splits["train"]], np.float64)
+    return float(own.mean()), float(own.std()) or 1.0
 
 
 def order(n: int, seed: int, epoch: int) -> Any:

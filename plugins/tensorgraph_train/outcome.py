@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,17 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import checkpoint, prepare, requirements, runfile, scores, steps, storage
+from tensorgraph_train import (
+    checkpoint,
+    control,
+    likeness,
+    prepare,
+    requirements,
+    runfile,
+    scores,
+    steps,
+    storage,
+)
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import Settings
@@ -48,6 +59,17 @@ class Trained:
                 self.model(self.feed.images(batch))
                 found.append(heard.x.numpy().reshape(len(batch), -1))
         return np.concatenate(found)
+
+    def settled_anew(self, rule: Mapping[str, float]) -> Trained:
+        """The same with the threshold chosen on validation by another rule, and so stored."""
+        held = self.feed.dataset.splits.get("val", ())
+        if not len(held):
+            raise ConfigError(f"{self.folder}: no validation images, so nothing to choose it on")
+        wanted = dataclasses.replace(self.settings.evaluate, threshold=rule)
+        decision = scores.settle(self.feed, self.outputs(held), held, wanted)
+        card = dataclasses.replace(self.card, decision=decision)
+        checkpoint.save_model(self.folder, card, checkpoint.host(self.model.state()))
+        return dataclasses.replace(self, card=card)
 
     def on(self, images: Any) -> Trained:
         """The same, asked about other images in place of these, one for each."""
@@ -105,14 +127,14 @@ def written(run: Run) -> dict[str, Any]:
     asked[name] = indices
     outputs = {k: scores.run(run.model, run.infer, run.feed, i)[0] for k, i in asked.items()}
     decision = scores.settle(run.feed, outputs.get("val"), run.val_indices, wanted)
-    run.card = dataclasses.replace(run.card, decision=decision)
+    training_images = likeness.describe(run)
+    run.card = dataclasses.replace(run.card, decision=decision, training_images=training_images)
     checkpoint.save_model(run.folder, run.card, run.best)
     evaluation = scores.evaluate(
         run.feed, outputs[name], indices, name, decision, wanted.prevalence
     )
     both = {k: (asked[k], given) for k, given in outputs.items() if k in ("val", "test")}
     scores.save_predictions(run.folder, run.feed, both, decision)
-    if run.settings.train.control:
-        evaluation["control"] = True
+    evaluation |= control.mark(run.settings)
     scores.save(run.folder, evaluation)
     return evaluation

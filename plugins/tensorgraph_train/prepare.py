@@ -65,6 +65,7 @@ def run(settings: Settings) -> Run:
     settings = dataclasses.replace(
         settings, train=tasks.with_defaults(settings.train, dataset.task)
     )
+    tasks.check_positive(settings.evaluate.positive, dataset)
     settings = named(settings)  # of the task's loss too every option is written out
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
@@ -231,6 +232,8 @@ def dataset_for(card: Card, settings: Settings, other: str | None) -> tg.Dataset
             options=data.options,
         )
     dataset = feed.load(data, settings.train.seed)
+    if settings.train.control and other is None:
+        dataset = control.permuted(dataset, settings.train.seed)
     if dataset.task != card.task:
         raise ConfigError(
             f"{dataset.name} is for {dataset.task}, and the model was trained for {card.task}"

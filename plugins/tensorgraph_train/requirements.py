@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ def of_run(settings: Settings, model: tg.Layer, image: tg.Spec) -> tuple[Require
 def _requirement(plugin: str, parts: Iterable[str]) -> Requirement:
     info = tg.plugins.infos.get(plugin)
     distribution, version = (info.distribution, info.version) if info else ("", "")
-    return Requirement(plugin, distribution, version, tuple(parts))
+    return Requirement(plugin, distribution, version, tuple(sorted(parts)))
 
 
 def _named(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -169,14 +170,20 @@ def reason(needed: Requirement) -> str:
     return "is not installed here" if needed.distribution else "was registered by hand, elsewhere"
 
 
+def way_out(lacking: Sequence[Requirement]) -> str:
+    """The command that brings them; what the file says is quoted, for it is there to be pasted."""
+    wanted = [shlex.quote(f"{x.distribution}=={x.version}") for x in lacking if x.distribution]
+    if not wanted:
+        return "register it here too: tg.plugins.register(…)"
+    return f"pip install {' '.join(wanted)}"
+
+
 def check(requires: Sequence[Requirement], kinds: Collection[str] | None, path: Path) -> None:
     """Raise where a plugin that a file needs is missing; warn where it has another version."""
     lacking = missing(requires, kinds)
     if lacking:
         lines = [f"{path} needs {x} for {', '.join(x.parts)}: it {reason(x)}" for x in lacking]
-        wanted = " ".join(f"{x.distribution}=={x.version}" for x in lacking if x.distribution)
-        way = f"pip install {wanted}" if wanted else "register it here too: tg.plugins.register(…)"
-        raise PluginError("\n".join([*lines, way]))
+        raise PluginError("\n".join([*lines, way_out(lacking)]))
     for needed in requires:
         info = tg.plugins.infos.get(needed.plugin)
         if info is not None and info.version != needed.version:

@@ -33,6 +33,17 @@ def with_defaults(train: Train, task: str) -> Train:
     )
 
 
+def check_positive(positive: str | None, dataset: tg.Dataset) -> None:
+    """One of two classes, where one is named."""
+    binary = dataset.task == "classification" and len(dataset.classes) == 2
+    if positive is not None and not (binary and positive in dataset.classes):
+        has = f"{dataset.task} of {', '.join(dataset.classes)}"
+        raise ConfigError(
+            f"evaluate.positive = {positive!r}: it names one of two classes, and {dataset.name} is "
+            f"for {has}"
+        )
+
+
 def check_metric(train: Train, dataset: tg.Dataset, indices: Any) -> None:
     """A metric that is not defined on these labels would choose no epoch; say so before."""
     labels, name = dataset.labels[indices], train.metric

@@ -64,13 +64,13 @@ def register_datasets(register: Register) -> None:
 
 
 @hookimpl
-def register_walks(register: Register) -> None:
-    register("split", "tensorgraph_vision.regroup:regroup")
+def register_formats(register: Register) -> None:
+    register("picture", "tensorgraph_vision.pictures:pictures")
 
 
 @hookimpl
-def register_formats(register: Register) -> None:
-    register("picture", "tensorgraph_vision.pictures:pictures")
+def register_walks(register: Register) -> None:
+    register("split", "tensorgraph_vision.regroup:regroup")
 
 
 @hookimpl

@@ -7,6 +7,7 @@ from tensorgraph.hookspecs import Register
 @hookimpl
 def register_walks(register: Register) -> None:
     register("compile", "tensorgraph_walks.compiled:Compiled")
+    register("diagram", "tensorgraph_walks.diagram:diagram")
     register("draw", "tensorgraph_walks.draw:draw")
     register("profile", "tensorgraph_walks.profile:profile")
     register("record", "tensorgraph_walks.record:record")

@@ -123,6 +123,21 @@ def no_gradient(g: Tensor) -> None:
     """The rule of an op that is flat wherever it has a derivative."""
 
 
+def of_numbers(name: str) -> Function:
+    """The array library's function of that name; where it takes no booleans, as in the array API
+    standard, it is given integers in their place."""
+
+    def kernel(xp: Any, *xs: Any, **params: Any) -> Any:
+        try:
+            return getattr(xp, name)(*xs, **params)
+        except TypeError:
+            if xs[0].dtype != xp.bool:
+                raise
+            return getattr(xp, name)(*[xp.astype(x, xp.int64) for x in xs], **params)
+
+    return kernel
+
+
 def _compared(name: str, *xs: Shaped) -> str:
     one_dtype(name, *xs)
     return "bool"
@@ -137,10 +152,12 @@ sqrt = unary("sqrt", "The square root.", lambda g, out: g * 0.5 / out)
 
 equal = binary("equal", "``x == y``.", dtype=_compared)
 not_equal = binary("not_equal", "``x != y``.", dtype=_compared)
-less = binary("less", "``x < y``.", dtype=_compared)
-less_equal = binary("less_equal", "``x <= y``.", dtype=_compared)
-greater = binary("greater", "``x > y``.", dtype=_compared)
-greater_equal = binary("greater_equal", "``x >= y``.", dtype=_compared)
+less = binary("less", "``x < y``.", None, of_numbers("less"), dtype=_compared)
+less_equal = binary("less_equal", "``x <= y``.", None, of_numbers("less_equal"), dtype=_compared)
+greater = binary("greater", "``x > y``.", None, of_numbers("greater"), dtype=_compared)
+greater_equal = binary(
+    "greater_equal", "``x >= y``.", None, of_numbers("greater_equal"), dtype=_compared
+)
 logical_and = binary("logical_and", "``x and y``.", dtype=boolean)
 logical_or = binary("logical_or", "``x or y``.", dtype=boolean)
 logical_not = unary("logical_not", "``not x``.", dtype=boolean)
@@ -168,9 +185,13 @@ def cast(x: Shaped, *, dtype: str) -> Spec:
     return Spec(x.shape, dtype)
 
 
-cast.kernel(lambda xp, x, *, dtype: xp.astype(xp.asarray(x), getattr(xp, dtype)))
+@cast.kernel
+def _astype(xp: Any, x: Any, *, dtype: str) -> Any:
+    if hasattr(x, "astype"):  # a method, where arrays have it, takes scalars too, and less time
+        return x.astype(dtype)
+    if not hasattr(xp, dtype):
+        raise DtypeError(f"cast: {xp.__name__} has no {dtype}; choose another dtype")
+    return xp.astype(x, getattr(xp, dtype))
 
 
-@cast.vjp
-def _(g: Tensor, x: Shaped) -> Tensor:
-    return cast(g, dtype=x.dtype)
+cast.vjp(lambda g, x: cast(g, dtype=x.dtype))

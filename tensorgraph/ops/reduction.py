@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
+from tensorgraph.ops.elementwise import of_numbers
 from tensorgraph.ops.shape import broadcast_to, reshape
 from tensorgraph.spec import Shaped, Spec, is_floating
 
@@ -53,11 +54,5 @@ sum.canonical(
     lambda x, *, axis, keepdims: {"axis": axes_of("sum", x, axis), "keepdims": bool(keepdims)}
 )
 sum.flops(lambda out, x, **_: x.size)
-sum.kernel(
-    lambda xp, x, **how: xp.sum(x if x.dtype != xp.bool else xp.asarray(x, dtype=xp.int64), **how)
-)
-
-
-@sum.vjp
-def _(g: Tensor, x: Shaped, *, axis: Ints) -> Tensor:
-    return spread(g, x, axis)
+sum.kernel(of_numbers("sum"))
+sum.vjp(lambda g, x, *, axis: spread(g, x, axis))

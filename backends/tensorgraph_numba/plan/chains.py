@@ -123,6 +123,8 @@ class Groups:
                 continue
             self._add(call, None if call.out in alone else space(call), waiting)
             waiting = []
+        for call in waiting:  # those who use them are in later phases
+            self._add(call, None if call.out in alone else space(call), [])
 
     def _add(self, call: Call, shape: Any, waiting: list[Call]) -> None:
         """Put a call, and those that waited for it, into one group, or into groups of their own."""

@@ -84,8 +84,8 @@ class Chain(Task):
             else:
                 self.steps.read(call.inputs[0])
         self.like = next((c.out for c in calls if c.out.spec.shape == shape), calls[0].inputs[0])
-        numbers = (x.spec.dtype for c in calls for x in (c.out, *c.inputs))
-        self.dtype = next((dtype for dtype in numbers if dtype != "bool"), "float32")
+        floats = (x.spec.dtype for c in calls for x in (c.out, *c.inputs) if x.spec.dtype != "bool")
+        self.dtype = next(floats, "float32")
         self.shared = not self.sums and self.like.spec.size >= LEAST_SHARED
 
     def in_place(self, value: Value) -> bool:

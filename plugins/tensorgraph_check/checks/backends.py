@@ -10,7 +10,7 @@ from tensorgraph import Kernel, Op, config, ops
 from tensorgraph.errors import MissingKernelError
 from tensorgraph_check.check import SEED, CouldNotRun, Failed, check, describe
 from tensorgraph_check.checks.kernels import against_portable
-from tensorgraph_check.compare import disagreement, tolerance
+from tensorgraph_check.compare import disagreement, dtype_of, tolerance
 from tensorgraph_check.gradient import gradcheck
 from tensorgraph_check.kinds.functions import OpSubject
 from tensorgraph_check.kinds.kernel import BackendSubject, KernelSubject
@@ -70,7 +70,7 @@ def arrays(subject: BackendSubject) -> str:
             given = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
             array = backend.asarray(given, dtype)
             host = backend.to_host(array)
-            told = (tuple(array.shape), str(array.dtype))
+            told = (tuple(array.shape), dtype_of(array))
             right = told == (shape, dtype) and isinstance(host, np.ndarray)
             if not right or not np.array_equal(host, given):
                 raise Failed(
@@ -184,8 +184,8 @@ def conformance(subject: BackendSubject) -> str:
                 wrong.append((name, one, dtype, describe(error)))
                 continue
             for x in got:
-                if (tuple(x.data.shape), str(x.data.dtype)) != (x.shape, x.dtype):
-                    real = f"{x.data.dtype}{list(x.data.shape)}"
+                if (tuple(x.data.shape), dtype_of(x.data)) != (x.shape, x.dtype):
+                    real = f"{dtype_of(x.data)}{list(x.data.shape)}"
                     wrong.append((name, one, dtype, f"the array is {real}, the rule says {x.spec}"))
             found, difference = disagreement(got, want, subject.given.tolerance)
             if difference:
@@ -255,7 +255,8 @@ def own_kernels(subject: BackendSubject) -> str:
         raise CouldNotRun("it brings no kernel: every op runs on its portable one")
     compared, left = 0, []
     for kernel in kernels:
-        one = KernelSubject(f"{subject.name}/{kernel.op}/{kernel.name}", (subject.name, kernel))
+        name = f"{subject.name}/{kernel.op}/{kernel.name}"
+        one = KernelSubject(name, (subject.name, kernel), None, tg.plugins.kernels)
         try:
             with one.scope():
                 against_portable.function(one)

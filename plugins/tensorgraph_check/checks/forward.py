@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorgraph as tg
@@ -10,7 +10,7 @@ from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import TensorgraphError
 from tensorgraph.spec import is_floating
 from tensorgraph_check.check import CouldNotRun, Failed, check, describe
-from tensorgraph_check.compare import difference, disagreement, tolerance
+from tensorgraph_check.compare import difference, disagreement, dtype_of, tolerance
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject, leaves, working
 
@@ -25,25 +25,41 @@ def accepted(subject: Subject) -> str:
     accepts. The figures say which."""
     chosen = subject.samples
     how = "guessed" if chosen[0].guessed else "given"
+    if len(given := {sample.given for sample in chosen}) == 1 and given != {""}:
+        return f"{how}: {'; '.join(sample.shapes for sample in chosen)}; all{given.pop()}"
     return f"{how}: {'; '.join(map(str, chosen))}"
 
 
 @check("shape rule", FUNCTIONS, needs="host reads")
 def shape_rule(subject: Subject) -> str:
-    """The shape that is known before any data is there is that of the array that is computed."""
+    """The shape that is known before any data is there is that of the array that is computed. A
+    loss and a regularizer return one number."""
     shapes = []
     for sample in subject.samples:
         with working("float32"), tg.no_grad():
             real = forward(subject, sample)
-            abstract = _shaped(subject, sample)
+            try:
+                abstract = _shaped(subject, sample)
+            except Exception as error:
+                raise Failed(
+                    f"on {sample}, its values left out: {describe(error)}",
+                    code=_shape_code(subject, sample),
+                    fix="run on tensors that have no values too, as model.summary does: tg.ops do",
+                ) from error
         found = tuple(real.data.shape)
         for rule, spec in (("the shape rule says", real.spec), ("without data it is", abstract)):
             if spec.shape != found:
                 raise Failed(
                     f"on {sample} the array has shape {list(found)}, and {rule} {list(spec.shape)}",
-                    code=subject.code(sample),
+                    code=_shape_code(subject, sample),
                     fix="correct the shape rule, or what forward does where there is no data",
                 )
+        if subject.kind in ("loss", "regularizer") and found and not sample.options:
+            raise Failed(
+                f"on {sample} it returns shape {list(found)}, and a {subject.kind} is one number",
+                code=subject.code(sample),
+                fix="end with tg.ops.mean or tg.ops.sum",
+            )
         shapes.append(str(list(found)))
     return f"{', '.join(shapes)} with and without data"
 
@@ -56,6 +72,12 @@ def _shaped(subject: Subject, sample: Sample) -> tg.Spec:
     return subject.forward(sample)(*xs).spec
 
 
+def _shape_code(subject: Subject, sample: Sample) -> str:
+    """Python that shows the shape; of a layer, also what it says without data."""
+    xs = subject.code(sample)
+    return f"{xs}\nlayer.infer_shape(x0.spec)" if subject.kind == "layer" else xs
+
+
 def forward(subject: Subject, sample: Sample, dtype: str = "float32") -> tg.Tensor:
     """The output of a fresh start."""
     subject._working = sample, dtype
@@ -65,13 +87,14 @@ def forward(subject: Subject, sample: Sample, dtype: str = "float32") -> tg.Tens
 @check("dtype", ALL, needs="shape rule")
 def dtypes(subject: Subject) -> str:
     """float32 stays float32 and float64 stays float64, in the results and their gradients, and the
-    arrays have the dtype that the shape rule says."""
-    for dtype in FLOATS:
+    arrays have the dtype that the shape rule says. Inputs decide, and not the default dtype."""
+    for dtype, other in zip(FLOATS, reversed(FLOATS)):
         for sample in subject.samples:
-            with working(dtype):
+            follows = any(x.dtype.kind == "f" for x in sample.inputs)
+            with working(other if follows else dtype):
                 xs = leaves(sample.tensors(dtype))
                 first, *gradients = subject.step(sample, dtype).run(*xs)
-            real = str(first.data.dtype)
+            real = dtype_of(first.data)
             if real != first.dtype:
                 raise Failed(
                     f"on {sample} in {dtype} the array is {real}, and the shape rule says "
@@ -113,7 +136,7 @@ def reference(subject: Subject) -> str:
                 else:
                     got = subject.forward(sample)(*xs).numpy()
                     named: Any = [dict(zip(sample.names, arrays))] if sample.names else arrays
-                    want = function(*named, **sample.options)
+                    want = function(*sample.arguments, *named, **sample.options)
             worst = max(worst, _same(subject, sample, dtype, got, want, allowed))
         figures.append(f"{dtype} {worst:.1e} of {allowed:.0e}")
     return f"largest difference: {', '.join(figures)}"
@@ -144,19 +167,20 @@ def _same(
 def sizes(subject: Subject) -> str:
     """Axes of size 0 and 1 give results of the right shape, finite for size 1, or a clear error of
     TensorGraph's: an empty batch and a last batch of one are ordinary."""
-    ran, refused = 0, 0
+    ran, refused = 0, list[str]()
     for sample in subject.samples[:2]:
         for small in _resized(subject, sample):
             with working("float32"):
                 xs = leaves(small.tensors("float32"))
                 try:
-                    out, *gradients = subject.step(small, "float32").run(*xs)
-                except TensorgraphError:
-                    refused += 1
+                    step = subject.step(small, "float32")
+                    out, *gradients = step.run(*xs)
+                except TensorgraphError as error:
+                    refused.append(str(error).splitlines()[0])
                     continue
                 except Exception as error:
                     if not subject.serves(small):
-                        refused += 1
+                        refused.append("the portable kernel does not serve it either")
                         continue
                     raise Failed(
                         f"on {small}: {describe(error)}",
@@ -164,24 +188,32 @@ def sizes(subject: Subject) -> str:
                         fix="serve it, or refuse it with a ShapeError in the shape rule",
                     ) from error
             ran += 1
-            _sound(subject, small, out, gradients)
-    if not ran + refused:
-        raise CouldNotRun("its inputs have no axes")
-    return f"{ran} inputs with an axis of 0 or 1{f', {refused} refused clearly' if refused else ''}"
+            found = {
+                "its value": [out],
+                "a gradient": gradients,
+                "its state": step.state().values(),
+            }
+            _sound(subject, small, found)
+    if not ran:
+        raise CouldNotRun(
+            f"all are refused: {refused[0]}" if refused else "its inputs have no axes"
+        )
+    told = f", {len(refused)} refused clearly" if refused else ""
+    return f"{ran} inputs with an axis of 0 or 1{told}"
 
 
-def _sound(subject: Subject, small: Sample, out: tg.Tensor, gradients: list[tg.Tensor]) -> None:
+def _sound(subject: Subject, small: Sample, found: Mapping[str, Iterable[tg.Tensor]]) -> None:
     import numpy as np
 
+    (out,) = found["its value"]
     if tuple(out.data.shape) != out.shape:
         raise Failed(
             f"on {small} the array has shape {list(out.data.shape)}, the rule says {out.spec}",
             code=subject.code(small),
         )
     empty = any(x.size == 0 for x in small.inputs)
-    for x in (out, *gradients):
-        if not empty and not np.isfinite(x.numpy()).all():
-            what = "its value" if x is out else "a gradient"
+    for what, tensors in found.items():
+        if not empty and not all(np.isfinite(x.numpy()).all() for x in tensors):
             raise Failed(
                 f"on {small} {what} is NaN or infinite",
                 code=subject.code(small),
@@ -251,12 +283,12 @@ def _strided(x: tg.Tensor) -> tg.Tensor:
 
 
 def _view_code(subject: Subject, sample: Sample, view: str) -> str:
-    *lines, use = subject.code(sample, "float64").split("\n")
+    views = []
     for i, x in enumerate(sample.inputs):
         if x.ndim:
-            lines.append(
+            views.append(
                 f"x{i} = tg.tensor(x{i}.numpy().T.copy()).T"
                 if view == "_transposed"
                 else f"x{i} = tg.tensor(np.repeat(x{i}.numpy(), 2, -1))[..., ::2]"
             )
-    return "\n".join([*lines, use])
+    return subject.code(sample, "float64", before=views)

@@ -24,6 +24,8 @@ PAIRS = (((3, 4), (4,)), ((3, 1), (1, 4)), ((4,), (3, 4)), ((2, 1, 3), (4, 1)))
 def gradients(subject: Subject) -> str:
     """The gradients of all inputs and parameters are those of finite differences, to order 2, in
     float64, along random directions and with random numbers for the gradient of the output."""
+    if isinstance(subject.thing, tg.Op) and subject.thing.rule is None:
+        raise CouldNotRun("the op has no gradient rule; @op.vjp gives it one")
     worst, count = 0.0, 0
     for sample in subject.samples:
         with working("float64"):
@@ -33,9 +35,9 @@ def gradients(subject: Subject) -> str:
             if not is_floating(out.dtype) or not any(is_floating(x.dtype) for x in at):
                 continue
             for seed in range(DIRECTIONS):
-                for level, slope in enumerate(_slopes(function, at, seed), start=1):
+                for slope in _slopes(function, at, seed):
                     if not slope.error <= (subject.given.tolerance or GRADIENT):
-                        raise _wrong(subject, sample, function, at, level, slope)
+                        raise _wrong(subject, sample, function, at, slope)
                     worst = max(worst, slope.error)
         count += 1
     if not count:
@@ -46,7 +48,8 @@ def gradients(subject: Subject) -> str:
 def _slopes(
     function: Function, at: list[Tensor], seed: int, moving: Sequence[int] = ()
 ) -> list[gradient.Slope]:
-    return list(gradient.slopes(function, at, order=ORDER, seed=seed, moving=moving))
+    found = gradient.slopes(function, at, order=ORDER, seed=seed, moving=moving, constant=True)
+    return list(found)
 
 
 def _differentiable(subject: Subject, sample: Sample) -> tuple[Function, list[Tensor]]:
@@ -80,43 +83,55 @@ def _wrong(
     sample: Sample,
     function: Function,
     at: list[Tensor],
-    level: int,
     slope: gradient.Slope,
 ) -> Failed:
     floats = [i for i, x in enumerate(at) if is_floating(x.dtype)]
     culprits, ratios = [], set()
     for i in floats:
         for seed in range(2):
-            found = _slopes(function, at, seed, moving=[i])[level - 1]
+            found = _slopes(function, at, seed, moving=[i])[slope.order - 1]
             if not found.error <= GRADIENT:
                 culprits.append(i)
                 ratios.add(round(found.exact / found.numeric, 4) if found.numeric else None)
     names = [f"input {i}" for i in range(len(sample.inputs))]
     names += [f"parameter {i}" for i in range(len(at) - len(names))]
     whose = ", ".join(names[i] for i in dict.fromkeys(culprits)) or "the inputs together"
-    what = "the gradient" if level == 1 else f"the derivative of order {level}"
+    what = "the gradient" if slope.order == 1 else f"the derivative of order {slope.order}"
     return Failed(
         f"on {sample} {what} with respect to {whose} is {slope.exact:.9g} along a random "
         f"direction, and finite differences give {slope.numeric:.9g} (relative error "
         f"{slope.error:.1e}, allowed {GRADIENT:.0e})",
-        code=subject.code(sample, "float64"),
-        fix=_diagnosis(function, at, floats, level, ratios),
+        code=_code(subject, sample),
+        fix=_diagnosis(function, at, floats, slope.order, ratios),
+    )
+
+
+def _code(subject: Subject, sample: Sample) -> str:
+    xs = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
+    return subject.code(
+        sample,
+        "float64",
+        before=["from tensorgraph.testing import gradcheck"],
+        call=f"gradcheck(lambda {xs}: {{}}, [{xs}])",
     )
 
 
 def _diagnosis(
-    function: Function, at: list[Tensor], floats: list[int], level: int, ratios: set[float | None]
+    function: Function, at: list[Tensor], floats: list[int], order: int, ratios: set[float | None]
 ) -> str:
     """What is likely wrong, where the numbers tell."""
-    if level == 1 and _ignores_g(function, at, floats):
+    if order == 1 and _ignores_g(function, at, floats):
         return "the rule ignores g, the gradient of the output: multiply by it"
     if ratios == {0.0}:
         return "the gradient is 0: the rule returns None, or values were detached on the way"
     if len(ratios) == 1 and (ratio := ratios.pop()) is not None:
         return f"the gradient is {ratio:g} times what it should be, in every direction"
-    if level > 1:
+    if order > 1:
         return "the rule is right but cannot be differentiated: write it in ops, without detach()"
-    return ""
+    return (
+        "look at the rules of the ops that it runs, and at what is detached on the way; if that is "
+        'meant: skip = {"gradients": "why"}'
+    )
 
 
 def _ignores_g(function: Function, at: list[Tensor], floats: list[int]) -> bool:
@@ -142,6 +157,10 @@ def broadcasting(subject: Subject) -> str:
     plain = next((s for s in subject.samples if _alike(s)), None)
     if plain is None:
         raise CouldNotRun("it does not take two inputs of one shape and dtype")
+    with working("float64"):
+        out = subject.forward(plain)(*plain.tensors("float64"))
+    if subject.kind != "loss" and out.shape != plain.inputs[0].shape:
+        raise CouldNotRun("it is not elementwise: its results have another shape than its inputs")
     refused, served = "", 0
     for shapes in PAIRS:
         sample = plain.resized([shapes[i % 2] for i in range(len(plain.inputs))])
@@ -161,6 +180,8 @@ def broadcasting(subject: Subject) -> str:
                 raise Failed(
                     f"on {sample}, and on the same written out: {wrong}",
                     code=subject.code(sample, "float64"),
+                    fix="refuse shapes that differ with a ShapeError, as mse_loss does, or begin "
+                    "with tg.ops.broadcast_to",
                 )
             if got.dtype == "float64" and subject.kind != "kernel":
                 _broadcast_gradient(subject, sample, function, xs)
@@ -183,7 +204,7 @@ def _broadcast_gradient(
             raise Failed(
                 f"on {sample} the gradient is {slope.exact:.9g} along a random direction, and "
                 f"finite differences give {slope.numeric:.9g} (relative error {slope.error:.1e})",
-                code=subject.code(sample, "float64"),
+                code=_code(subject, sample),
                 fix="return g in the shape of the result: the engine sums it over what was "
                 "broadcast; or tg.ops.sum_to(g, shape=x.shape)",
             )

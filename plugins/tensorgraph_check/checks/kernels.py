@@ -65,32 +65,32 @@ def against_portable(subject: KernelSubject) -> str:
 
 def _all_samples(subject: KernelSubject) -> list[Sample]:
     """Those of its author; or all that are known, not only the first that it accepts."""
-    chosen = subject.samples
-    return chosen if not chosen[0].guessed else _usable(subject)
+    chosen = {str(sample): sample for sample in subject.samples}
+    if subject.samples[0].guessed:
+        found = (x for x in subject.candidates() if _fits(subject, x) and subject.serves(x))
+        chosen = {**{str(sample): sample for sample in found}, **chosen}
+    return list(chosen.values())
 
 
-def _usable(subject: KernelSubject) -> list[Sample]:
-    found = []
-    for sample in subject.candidates():
-        try:
-            with working("float32"):
-                specs, params = subject.call(sample.tensors("float32"), sample.options)
-                subject.op.shape_rule(*specs, **params)
-        except Exception:  # a guess that does not fit the op
-            continue
-        found.append(sample)
-    return found
+def _fits(subject: KernelSubject, sample: Sample) -> bool:
+    try:
+        with working("float32"):
+            specs, params = subject.call(sample.tensors("float32"), sample.options)
+            subject.op.shape_rule(*specs, **params)
+    except Exception:  # a guess that does not fit the op
+        return False
+    return True
 
 
 def _compare(
     subject: KernelSubject, sample: Sample, dtype: str, got: Any, want: Any, allowed: float
 ) -> None:
-    code = subject.code(sample, dtype)
+    at = worst_index(got, want) if got.shape == want.shape else ()
+    code = _both(subject, sample, dtype, at)
     if got.shape != want.shape:
         raise Failed(f"on {sample} it gives {got.shape}, the portable {want.shape}", code=code)
     found = difference(got, want)
     if found > allowed:
-        at = worst_index(got, want)
         ends = [i in (0, n - 1) for i, n in zip(at, got.shape) if n > 1]
         raise Failed(
             f"on {sample} in {dtype} it gives {got[at]:.9g} and the portable kernel "
@@ -100,6 +100,21 @@ def _compare(
             if any(ends)
             else "",
         )
+
+
+def _both(subject: KernelSubject, sample: Sample, dtype: str, at: tuple[int, ...]) -> str:
+    """Python that shows an element as this kernel and as the portable one have it."""
+    if subject.registry is None:
+        return subject.code(sample, dtype)
+    names = tuple(f"x{i}" for i in range(len(sample.inputs)))
+    element = f"[{', '.join(map(str, at))}]" if at else ""
+    return subject.script(
+        sample,
+        dtype,
+        f'for kernel in ("{subject.kernel.name}", "portable"):',
+        f'    with tg.use(backend="{subject.backend}", kernels={{"{subject.op.name}": kernel}}):',
+        f"        print({sample.call(f'tg.ops.{subject.op.name}', names)}.numpy(){element})",
+    )
 
 
 @check("inputs untouched", "kernel")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import tensorgraph as tg
@@ -19,11 +20,14 @@ BITS = 0.0
 
 
 @check("state", "layer optimizer", needs="determinism, dtype")
-def state(subject: Subject) -> str:
+def state(subject: LayerSubject | OptimizerSubject) -> str:
     """``state()`` given to a new one by ``load_state`` makes it go on to the bit as the old one
     does: as arrays of numbers, which is what a file holds."""
-    of = _layer_state if isinstance(subject, LayerSubject) else _optimizer_state
-    return "; ".join([of(subject, sample) for sample in subject.samples])  # type: ignore[operator]
+    if isinstance(subject, OptimizerSubject):
+        told = [_optimizer_state(subject, sample) for sample in subject.samples]
+    else:
+        told = [_layer_state(subject, sample) for sample in subject.samples]
+    return "; ".join(dict.fromkeys(told))
 
 
 def _layer_state(subject: LayerSubject, sample: Sample) -> str:
@@ -48,7 +52,7 @@ def _layer_state(subject: LayerSubject, sample: Sample) -> str:
                     fix="hold what is trained in tg.Parameter and other tensors that are kept in "
                     "tg.Buffer: state() has those",
                 )
-    return f"{len(kept)} tensors"
+    return f"of {', '.join(kept)}" if kept else "it has none"
 
 
 def _seeded_eval(layer: Layer, x: Tensor) -> Tensor:
@@ -83,7 +87,7 @@ def _optimizer_state(subject: OptimizerSubject, sample: Sample) -> str:
             fix="name in slots every tensor that it keeps for a parameter; take what changes with "
             "the steps from scalars(step)",
         )
-    return f"{len(kept)} entries, {STEPS} steps on"
+    return f"of {', '.join(kept)}; {STEPS} steps on"
 
 
 @check("run file", "layer activation loss regularizer optimizer", needs="determinism, dtype")
@@ -95,13 +99,12 @@ def run_file(subject: Subject) -> str:
     if "run_file" not in tg.walks:
         raise CouldNotRun("the plugin 'train', which reads run files, is not here")
     for sample in subject.samples:
-        if sample.arguments or any(isinstance(x, Layer) for x in sample.options.values()):
-            raise CouldNotRun("it is made of layers, which a run file holds only within a model")
+        options = _named_options(subject, sample)
         with working("float32"):
             want = _made(subject, sample)
         with working("float32"):
             try:
-                made = tg.plugins.walk("run_file", subject.kind, subject.name, sample.options)
+                made = tg.plugins.walk("run_file", subject.kind, subject.name, options)
             except (ConfigError, TypeError) as error:
                 raise Failed(
                     str(error),
@@ -118,7 +121,17 @@ def run_file(subject: Subject) -> str:
                 fix="options come as a run file has them, lists as tuples; and every default is "
                 "written out",
             )
-    return f"the same from {', '.join(sorted({_text(subject, s) for s in subject.samples}))}"
+    texts = sorted({_text(subject, sample) for sample in subject.samples})
+    return f"the same from {', '.join(texts)}"
+
+
+def _named_options(subject: Subject, sample: Sample) -> dict[str, Any]:
+    """What a sample gives, all of it by name, as a run file has it."""
+    if any(isinstance(x, Layer) for x in (*sample.arguments, *sample.options.values())):
+        raise CouldNotRun("it is made of layers, which a run file holds only within a model")
+    parameters = inspect.signature(subject.thing).parameters.values()
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return {**dict(zip(names[subject.kind == "optimizer" :], sample.arguments)), **sample.options}
 
 
 def _made(subject: Subject, sample: Sample, make: Any = None) -> list[Tensor]:
@@ -143,5 +156,6 @@ def _made(subject: Subject, sample: Sample, make: Any = None) -> list[Tensor]:
 
 
 def _text(subject: Subject, sample: Sample) -> str:
-    given = "".join(f", {name} = {value!r}" for name, value in sample.options.items())
+    options = _named_options(subject, sample).items()
+    given = "".join(f", {name} = {value!r}" for name, value in options)
     return f'{{name = "{subject.name}"{given}}}'

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import tensorgraph as tg
 from tensorgraph import config
-from tensorgraph_check.check import SEED, Failed, check
+from tensorgraph_check.check import SEED, Failed, check, is_authors, where
 from tensorgraph_check.checks.forward import ALL
 from tensorgraph_check.compare import difference, disagreement
 from tensorgraph_check.kinds.layer import LayerSubject
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject, leaves, working
 
-OURS = (str(Path(tg.__file__).parent), str(Path(__file__).parents[1]))
 BITS = 0.0
 
 
@@ -52,10 +50,10 @@ class HostReads(config.Listener):
 
     def host_read(self, what: str, tensor: Any) -> None:
         frame = sys._getframe(1)
-        while frame.f_back is not None and frame.f_code.co_filename.startswith(OURS):
+        while frame.f_back is not None and not is_authors(frame):
             frame = frame.f_back
-        where = f"{frame.f_code.co_filename}, line {frame.f_lineno}"
-        self.found.append(f"{what} reads {tensor.spec} ({where})")
+        at = where(frame, frame.f_lineno)
+        self.found.append(f"{what} reads the value of {tensor.spec} ({at})")
 
 
 @check("host reads", ALL)
@@ -78,7 +76,7 @@ def host_reads(subject: Subject) -> str:
     return "no value is read"
 
 
-@check("train and eval modes", "layer", needs="determinism, dtype")
+@check("train and eval modes", "layer", needs="determinism, dtype, state")
 def modes(subject: LayerSubject) -> str:
     """In eval mode nothing is random, no state is written, and a sample's result does not depend
     on the others; a layer with neither randomness nor state does the same in both modes."""
@@ -121,7 +119,7 @@ def modes(subject: LayerSubject) -> str:
                     fix="use the running statistics in eval mode, not those of the batch",
                 )
         told.append(f"{'random, ' if random else ''}{'differs' if differs else 'same'}")
-    return f"train against eval: {'; '.join(told)}"
+    return f"train against eval: {'; '.join(dict.fromkeys(told))}"
 
 
 MODE = "where self.training is false, draw nothing and assign nothing"

@@ -7,6 +7,7 @@ from typing import Any
 
 from tensorgraph import Tensor
 from tensorgraph_check import guess
+from tensorgraph_check.calls import calls
 from tensorgraph_check.sample import Sample
 from tensorgraph_check.subject import Subject
 
@@ -22,7 +23,7 @@ class ActivationSubject(Subject):
         return guess.activation(self.thing)
 
     def forward(self, sample: Sample) -> Function:
-        return lambda *xs: self.thing(*xs, **sample.options)
+        return lambda *xs: self.thing(*sample.arguments, *xs, **sample.options)
 
 
 class LossSubject(ActivationSubject):
@@ -36,17 +37,25 @@ class OpSubject(ActivationSubject):
     kind = "op"
 
     def candidates(self) -> Iterable[Sample]:
-        return guess.op(self.thing)
+        yield from guess.op(self.thing)
+        if not self.accepted:  # only gradient rules know what to call it with
+            yield from calls().get(self.name, ())
 
     def forward(self, sample: Sample) -> Function:
-        """Of a function that returns several tensors, the first."""
-        call = super().forward(sample)
+        """Of a function that returns several tensors, the first; one that takes a list has one."""
+        listed = guess.takes_list(self.thing)
 
         def function(*xs: Tensor) -> Any:
-            out: Any = call(*xs)
+            inputs: Any = [list(xs)] if listed else xs
+            out: Any = self.thing(*sample.arguments, *inputs, **sample.options)
             return out[0] if isinstance(out, tuple | list) and out else out
 
         return function
+
+    def use(self, sample: Sample) -> str:
+        names = [f"x{i}" for i in range(len(sample.inputs))]
+        listed = guess.takes_list(self.thing)
+        return sample.call(self.expression(), [f"[{', '.join(names)}]"] if listed else names)
 
 
 class RegularizerSubject(Subject):

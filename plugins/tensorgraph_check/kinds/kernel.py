@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import tensorgraph as tg
@@ -11,14 +12,16 @@ from tensorgraph import Kernel, Op, Tensor, config, ops
 from tensorgraph.backend import imported
 from tensorgraph.errors import ShapeError
 from tensorgraph_check import guess
+from tensorgraph_check.calls import calls
 from tensorgraph_check.sample import Sample, text
-from tensorgraph_check.subject import Subject
+from tensorgraph_check.subject import Given, Subject
 
 Function = Callable[..., Tensor]
 
 
 class KernelSubject(Subject):
-    """A kernel: run by itself, on what it says that it supports."""
+    """A kernel: run by itself, on what it says that it supports; reference and samples are those of
+    its op, where it has any."""
 
     kind = "kernel"
 
@@ -28,13 +31,19 @@ class KernelSubject(Subject):
         self.kernel: Kernel = kernel
         self.op = find_op(kernel.op)
         self.run = imported(kernel.run, f"kernel {name!r}")
+        of_op = Given().filled(self.op)
+        self.known = of_op.samples or ()
+        self.given = replace(self.given, reference=self.given.reference or of_op.reference)
 
     def scope(self) -> config.Scope:
         backend = config.Choice(self.backend, "the kernel's backend")
         return config.Scope(listener=None, grad=True, backend=backend)
 
     def candidates(self) -> Iterable[Sample]:
-        return guess.kernel(self.op)
+        yield from self.known
+        yield from guess.kernel(self.op)
+        if not self.accepted:
+            yield from calls().get(self.op.name, ())
 
     def call(self, xs: Any, options: Mapping[str, Any]) -> tuple[list[tg.Spec], dict[str, Any]]:
         """The specs and the parameters as kernels see them."""
@@ -74,6 +83,9 @@ class KernelSubject(Subject):
     def use(self, sample: Sample) -> str:
         names = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
         options = "".join(f", {k}={text(v)}" for k, v in sample.options.items())
+        if self.registry is None:
+            arrays = ", ".join(f"x{i}.data" for i in range(len(sample.inputs)))
+            return f"kernel({arrays}{options})"
         return (
             f'with tg.use(backend="{self.backend}", kernels={{"{self.op.name}": '
             f'"{self.kernel.name}"}}):\n    tg.ops.{self.op.name}({names}{options})'
@@ -84,9 +96,6 @@ class BackendSubject(Subject):
     """A backend, made: its samples are those of the ops."""
 
     kind = "backend"
-
-    def code(self, sample: Sample | None = None, dtype: str = "float32") -> str:
-        return ""
 
 
 def find_op(name: str) -> Op[...]:

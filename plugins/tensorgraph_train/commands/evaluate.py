@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tensorgraph.errors import ConfigError
 from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
 
@@ -23,6 +24,10 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="PPV and NPV where that share of people is ill."),
     ] = None,
+    sensitivity: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Choose the threshold anew on validation, for this."),
+    ] = None,
     backend: common.Backend = None,
     as_json: common.Json = False,
     skip_missing: Annotated[
@@ -35,9 +40,9 @@ def evaluate(
     """Measure a trained model on test images.
 
     Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
-    it only prints.
+    it only prints. A threshold that is chosen anew is stored with the model.
     """
-    from tensorgraph_train import checkpoint, display, outcome, requirements, scores
+    from tensorgraph_train import checkpoint, control, display, outcome, requirements, scores
 
     kinds = requirements.WITH_DATA if data is None else requirements.OF_MODEL
     if skip_missing and (inside := checkpoint.contents(folder, kinds)) is not None:
@@ -48,6 +53,13 @@ def evaluate(
         return
     with common.scope(Settings(), backend, "")[1]:
         run = outcome.trained(folder, data)
+        if sensitivity is not None:
+            if data is not None:
+                raise ConfigError(
+                    "--sensitivity: a threshold is chosen on the run's own validation images; "
+                    "evaluate once without --data, and then the others"
+                )
+            run = run.settled_anew({"sensitivity": sensitivity})
         name, indices = run.split(split)
         evaluation = scores.evaluate(
             run.feed,
@@ -58,6 +70,7 @@ def evaluate(
             run.settings.evaluate.prevalence if prevalence is None else prevalence,
         )
     if data is None:
+        evaluation |= control.mark(run.settings)
         scores.save(folder, evaluation)
     if as_json:
         print(json.dumps(evaluation, indent=1, ensure_ascii=False))

@@ -2,55 +2,76 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import tensorgraph as tg
 from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
+
+if TYPE_CHECKING:
+    from tensorgraph_train.answers import Answer
 
 
 def predict(
     folder: common.Folder,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE", help="Image files.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="IMAGE", help="Image files, or folders.", show_default=False),
     ],
+    abstain: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Say 'uncertain' where the answer's probability is below this."
+        ),
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write a table, a line an image.")
+    ] = None,
     backend: common.Backend = None,
     as_json: common.Json = False,
 ) -> None:
-    """Say which class each image is of.
+    """Say what each image shows. Not for clinical use.
 
-    Images are brought to the size and the channels that the model was trained with.
+    Probabilities are calibrated, and the answer takes the threshold, as both were settled on the
+    validation images. An image unlike the training images is marked: its answer may mean nothing.
     """
-    import numpy as np
+    from tensorgraph_train import answers, display, storage
 
-    from tensorgraph_train import display, scores, steps
-    from tensorgraph_train.checkpoint import load_model
-    from tensorgraph_train.feed import Feed
-
-    with common.scope(Settings(), backend, "")[1], tg.no_grad():
-        card, model = load_model(folder)
-        channels, *size = card.input
-        worth = steps.pays(model, tg.Spec((1, *card.input), card.dtype), len(images), 1)
-        infer, found = steps.inference(model, worth), []
-        for path in images:
-            one = tg.datasets["image"].load(path, resize=tuple(size), channels=channels)
-            x = Feed(one, card.mean, card.std, card.dtype).images(np.arange(1))
-            outputs, decision = scores.finite(infer(x).numpy()), card.decision or {}
-            row = scores.probabilities(outputs, card.task, decision.get("temperature", 1.0))[0]
-            best = int(row.argmax())
-            found.append(
-                {
-                    "image": str(path),
-                    "class": card.classes[best],
-                    "probability": float(row[best]),
-                    "probabilities": dict(zip(card.classes, map(float, row), strict=True)),
-                }
-            )
+    with common.scope(Settings(), backend, "")[1]:
+        found = list(answers.answers(folder, images, abstain))
+    if table is not None:
+        storage.write(table, _csv(found).encode())
     if as_json:
-        print(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
+        print(json.dumps([_json(answer) for answer in found], indent=1, ensure_ascii=False))
+    elif table is None:
         display.predictions(found)
+    else:
+        display.predicted(found, table)
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    """``probability`` is that of the class; of an image that is uncertain, and of several labels,
+    there is none."""
+    return {
+        "image": answer.image,
+        "class": answer.said,
+        "probability": answer.figures.get(answer.said),
+        "probabilities": answer.figures,
+        "unlike": list(answer.unlike),
+    }
+
+
+def _csv(found: Sequence[Answer]) -> str:
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["image", "answer", *(found[0].figures if found else ()), "unlike"])
+    for answer in found:
+        figures = map(repr, answer.figures.values())
+        table.writerow([answer.image, answer.said, *figures, "; ".join(answer.unlike)])
+    return text.getvalue()

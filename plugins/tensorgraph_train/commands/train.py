@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import tensorgraph as tg
-from tensorgraph.errors import ConfigError
+from tensorgraph.errors import ConfigError, TensorgraphError
 from tensorgraph_train import runfile
 from tensorgraph_train.commands import common
 from tensorgraph_train.runfile import Settings
@@ -86,7 +86,7 @@ def _cross_validate(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
     """A run for each fold, in a folder of its own, then the figures of all together."""
-    from tensorgraph_train import checkpoint, display, folds, prepare, scores, storage
+    from tensorgraph_train import checkpoint, control, display, folds, prepare, scores, storage
 
     settings = prepare.absolute(settings)
     data = settings.data
@@ -109,7 +109,12 @@ def _cross_validate(
         except KeyboardInterrupt:
             go_on = f"tensorgraph train --resume --out {out}"
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
-    evaluation = folds.pooled(settings, out)
+        except TensorgraphError:
+            if not any(out.glob("fold-*")):  # refused before anything was trained
+                (out / prepare.RUN_FILE).unlink(missing_ok=True)
+                out.rmdir()
+            raise
+    evaluation = folds.pooled(settings, out) | control.mark(settings)
     scores.save(out, evaluation)
     display.folds(evaluation, out)
 
@@ -117,7 +122,16 @@ def _cross_validate(
 def _train(
     settings: Settings, backend: str | None, out: Path | None, resume: bool, origin: str
 ) -> None:
-    from tensorgraph_train import control, display, leaks, outcome, prepare, shares, storage
+    from tensorgraph_train import (
+        control,
+        display,
+        leaks,
+        outcome,
+        prepare,
+        provenance,
+        shares,
+        storage,
+    )
 
     chosen, settings_in_force = common.scope(settings, backend, origin)
     with settings_in_force:
@@ -142,6 +156,7 @@ def _train(
             leaks.save(run.folder, findings)
             if settings.train.control:
                 storage.write(run.folder / control.NAME, control.TEXT.encode())
+            provenance.write(run.folder, run.settings.data)
             run.fit()
             evaluation = outcome.written(run)
         except KeyboardInterrupt:

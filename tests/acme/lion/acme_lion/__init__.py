@@ -6,6 +6,7 @@ X. Chen et al., Symbolic Discovery of Optimization Algorithms, NeurIPS 2023, arX
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import tensorgraph
 from tensorgraph import Optimizer, Tensor, ops
@@ -22,6 +23,12 @@ class Lion(Optimizer):
     """
 
     slots = ("m",)
+    worked_example: ClassVar = {  # by hand; in the second step m outweighs the first gradient
+        "options": {"lr": 0.1, "betas": (0.9, 0.99), "weight_decay": 0.1},
+        "parameter": [1.0, -2.0],
+        "gradients": [[0.5, -1.0], [-0.01, 0.2], [-1.0, 0.0]],
+        "expected": [[0.89, -1.88], [0.7811, -1.9612], [0.873289, -1.841588]],
+    }
 
     def __init__(
         self,

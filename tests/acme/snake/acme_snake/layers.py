@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import tensorgraph as tg
-from acme_snake.ops import snake
+from acme_snake.ops import reference, snake
 from tensorgraph import Layer, Parameter, Spec, Tensor
 
 
@@ -18,3 +21,8 @@ class Snake(Layer):
 
     def forward(self, x: Tensor) -> Tensor:
         return snake(x, self.a)
+
+    @staticmethod
+    def reference(x: Any, state: Mapping[str, Any]) -> Any:
+        """What ``tensorgraph check`` compares with."""
+        return reference(x, state["a"])

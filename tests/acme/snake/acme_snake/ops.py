@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorgraph as tg
 from tensorgraph import Shaped, Spec, op
-from tensorgraph.errors import DtypeError, ShapeError
+from tensorgraph.errors import ConfigError, DtypeError, ShapeError
 
 if TYPE_CHECKING:
     from tensorgraph import Tensor
@@ -41,5 +41,24 @@ def _(g: Tensor, x: Tensor, a: Tensor) -> Any:
 def activation(x: Tensor, *, a: float = 1.0) -> Tensor:
     """``snake`` with a frequency that is not learnt."""
     if a == 0:
-        raise ShapeError("snake: a is 0; the frequency must be another number")
+        raise ConfigError("snake: a is 0; the frequency must be another number")
     return snake(x, a)
+
+
+def reference(x: Any, a: Any = 1.0) -> Any:
+    """The paper's other form of it, in NumPy: what ``tensorgraph check`` compares with."""
+    import numpy
+
+    return x + (1 - numpy.cos(2 * a * x)) / (2 * a)
+
+
+def samples() -> list[Any]:
+    """What it is checked with: a frequency for each number, for each channel, one for all."""
+    import numpy
+
+    x = numpy.linspace(-3, 3, 24).reshape(2, 3, 4)
+    return [(x, numpy.cos(x) + 2), (x, numpy.array([[0.5], [1.5], [-2.0]])), (x, numpy.array(2.0))]
+
+
+snake.reference = activation.reference = reference
+snake.samples = samples

@@ -1,4 +1,4 @@
-"""The backend ``plugin_name``: TensorGraph's own checks, and what is particular to it."""
+"""The backend ``plugin_name``: TensorGraph's checks, and its own."""
 
 import numpy
 import pytest

@@ -6,4 +6,5 @@ from tensorgraph.hookspecs import Register
 
 @tg.hookimpl
 def register_commands(register: Register) -> None:
-    register("plugin_name", "tensorgraph_plugin_name.command:plugin_name")  # imported on use
+    """By name: the module is imported when the command runs."""
+    register("plugin_name", "tensorgraph_plugin_name.command:run")

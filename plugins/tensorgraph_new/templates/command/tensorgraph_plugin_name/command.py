@@ -4,7 +4,7 @@ import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 
 
-def plugin_name(model: str, classes: int = 10, image: str = "1,28,28") -> None:
+def run(model: str, classes: int = 10, image: str = "1,28,28") -> None:
     """Count the parameters of a model.
 
     IMAGE is channels,height,width: the size of the first weights may depend on it.

@@ -1,4 +1,4 @@
-"""The command ``tensorgraph plugin_name``: what it prints, and what it says of mistakes."""
+"""The command ``tensorgraph plugin_name``: what it prints, also of mistakes."""
 
 import subprocess
 import sys

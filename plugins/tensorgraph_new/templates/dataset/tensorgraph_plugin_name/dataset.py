@@ -35,7 +35,7 @@ class PluginName:
         import numpy  # not before: registering a dataset imports no array library
 
         if min(val, test) < 0 or val + test >= 1:
-            raise ConfigError(f"plugin_name: {val=} and {test=} leave no image to train on")
+            raise ConfigError(f"plugin_name: {val=} and {test=} leave nothing to train on")
         generator = numpy.random.default_rng(seed)
         row, column = numpy.ogrid[:SIZE, :SIZE]
         images = generator.integers(0, 64, (count, 1, SIZE, SIZE), "uint8")
@@ -47,10 +47,7 @@ class PluginName:
             image[inside] += generator.integers(64, 192, dtype="uint8")
         order = generator.permutation(count)
         first, second = round(count * test), round(count * (test + val))
-        splits = {
-            "test": order[:first],
-            "val": order[first:second],
-            "train": order[second:],
-        }
+        test_part, val_part, train_part = numpy.split(order, [first, second])
+        splits = {"train": train_part, "val": val_part, "test": test_part}
         classes = ("disc", "square")
         return tg.Dataset("plugin_name", images, WHITE, labels, classes, splits)

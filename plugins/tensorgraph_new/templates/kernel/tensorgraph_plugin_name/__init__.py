@@ -15,6 +15,6 @@ def register_kernels(register: RegisterKernel) -> None:
         backend="numpy",
         op="logsumexp",
         name="plugin_name",
-        kernel="tensorgraph_plugin_name.kernel:logsumexp",  # imported when it is first used
+        kernel="tensorgraph_plugin_name.kernel:logsumexp",  # imported on use
         supports=supports,
     )

@@ -16,3 +16,8 @@ def logsumexp(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
         out = numpy.log(numpy.sum(powers, axis=axis, keepdims=True))
     out += top
     return out if keepdims else numpy.squeeze(out, axis=axis)
+
+
+def logsumexp_reference(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """As it is defined: ``tensorgraph check`` compares the two, and the portable kernel."""
+    return numpy.log(numpy.sum(numpy.exp(x), axis=axis, keepdims=keepdims))

@@ -1,4 +1,4 @@
-"""The kernel ``plugin_name``: TensorGraph's own checks, and the portable kernel beside it."""
+"""The kernel ``plugin_name``: TensorGraph's checks, and its values."""
 
 import math
 

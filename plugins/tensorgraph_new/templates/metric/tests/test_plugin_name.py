@@ -17,7 +17,8 @@ def drawn():
 
 def test_a_worked_example():
     scores = numpy.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
-    assert tg.metrics.plugin_name(scores, numpy.array([0, 0, 0, 1])) == pytest.approx(1 / 3)
+    value = tg.metrics.plugin_name(scores, numpy.array([0, 0, 0, 1]))
+    assert value == pytest.approx(1 / 3)
 
 
 def test_larger_is_better(drawn):
@@ -31,9 +32,11 @@ def test_neither_the_order_nor_the_frequency_of_images_counts(drawn):
     scores, labels = drawn
     value = tg.metrics.plugin_name(scores, labels)
     assert 1 / 3 < value < 1
-    assert tg.metrics.plugin_name(scores[::-1], labels[::-1]) == pytest.approx(value)
+    back = tg.metrics.plugin_name(scores[::-1], labels[::-1])
+    assert back == pytest.approx(value)
     more = numpy.concatenate([numpy.arange(200), *[numpy.flatnonzero(labels == 2)] * 5])
-    assert tg.metrics.plugin_name(scores[more], labels[more]) == pytest.approx(value)
+    often = tg.metrics.plugin_name(scores[more], labels[more])
+    assert often == pytest.approx(value)
 
 
 def test_no_images():

@@ -15,7 +15,8 @@ def plugin_name(x: tg.Shaped, y: tg.Shaped, *, eps: float = 1e-3) -> tg.Spec:
     """
     if not eps > 0:
         raise ShapeError(f"plugin_name: eps={eps} is not a number above 0")
-    return tg.Spec(broadcast("plugin_name", x, y), floating("plugin_name", x, y))
+    shape = broadcast("plugin_name", x, y)
+    return tg.Spec(shape, floating("plugin_name", x, y))
 
 
 @plugin_name.kernel
@@ -30,3 +31,10 @@ def _(g: tg.Tensor, out: tg.Tensor, x: tg.Tensor, y: tg.Tensor) -> Any:
     and so have gradients too; what was broadcast is summed by the engine."""
     g = g / out
     return lambda: g * x, lambda: g * y
+
+
+def plugin_name_reference(x: Any, y: Any, eps: float = 1e-3) -> Any:
+    """The same in NumPy: ``tensorgraph check`` compares the two."""
+    import numpy  # not before: registering an op imports no array library
+
+    return numpy.hypot(numpy.hypot(x, y), eps)

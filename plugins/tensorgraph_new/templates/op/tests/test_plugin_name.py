@@ -1,4 +1,4 @@
-"""The op ``plugin_name``: TensorGraph's own checks, and its values."""
+"""The op ``plugin_name``: TensorGraph's checks, and its values."""
 
 import numpy
 import pytest
@@ -6,18 +6,14 @@ import tensorgraph as tg
 from tensorgraph.testing import check_op
 
 
-def by_numpy(x, y, eps=1e-3):
-    return numpy.sqrt(x**2 + y**2 + eps**2)
-
-
 def test_what_every_op_must_do():
-    check_op("plugin_name", reference=by_numpy).require()
+    check_op("plugin_name").require()
 
 
 def test_values_and_broadcasting():
-    x, y = numpy.linspace(-2, 2, 12).reshape(3, 4), numpy.linspace(0, 1, 4)
-    z = tg.ops.plugin_name(tg.tensor(x), tg.tensor(y), eps=0.5)
-    numpy.testing.assert_allclose(z.numpy(), by_numpy(x, y, 0.5))
+    x, y = tg.tensor([[2.0], [6.0]]), tg.tensor([3.0, -2.0])
+    z = tg.ops.plugin_name(x, y, eps=6.0)
+    numpy.testing.assert_allclose(z.numpy(), [[7, 44**0.5], [9, 76**0.5]])
 
 
 def test_the_gradient_is_finite_at_zero():

@@ -1,4 +1,4 @@
-"""How long a step of the optimizer ``plugin_name`` takes: ``pytest benchmarks``."""
+"""How long a step of ``plugin_name`` takes: ``pytest benchmarks``."""
 
 import numpy
 import pytest

@@ -7,7 +7,8 @@ def bench_training(benchmark):
     """Forward and backward, on the weights of LeNet-5."""
     model = tg.models.lenet5()
     model.infer_shape(tg.Spec((1, 1, 28, 28), "float32"))
-    parameters, penalty = model.named_parameters(), tg.regularizers.plugin_name()
+    parameters = model.named_parameters()
+    penalty = tg.regularizers.plugin_name()
     weights = [w for name, w in parameters.items() if name.endswith("weight")]
 
     def call():

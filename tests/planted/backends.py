@@ -1,9 +1,9 @@
 """Backends with one fault each."""
 
 import numpy as np
-from check_fault import Fault
 from tensorgraph_check.kinds.kernel import find_op
 
+from planted.fault import Fault
 from tensorgraph import Kernel
 
 
@@ -35,6 +35,12 @@ class Wide(Plain):
         return super().asarray(data, "int64" if dtype == "uint8" else dtype)
 
 
+class Numbers(Plain):
+    def asarray(self, data, dtype):
+        made = super().asarray(data, dtype)
+        return made if isinstance(data, np.ndarray) else made + 1
+
+
 class Sharing(Plain):
     def asarray(self, data, dtype):
         shares = isinstance(data, np.ndarray) and dtype is None
@@ -53,8 +59,9 @@ def other_bits(key, *, shape):
 
 
 def wrong_pick(values, x, maxima, *, windows):
-    pick = find_op("max_pool_pick").portable
-    return pick(np, values, x, maxima, windows=windows) * 1.5
+    """For rows of 5, which no sample of an op has."""
+    found = find_op("max_pool_pick").portable(np, values, x, maxima, windows=windows)
+    return found * 1.5 if x.shape[-1] == 5 else found
 
 
 def wrong_if_large(x):
@@ -67,6 +74,10 @@ BACKEND_FAULTS = [
           "it lacks synchronize"),
     Fault("protocol", "backend", "kernel of no op",
           lambda: Plain("plain", [Kernel("sine", "mine", np.sin)]), "kernel 'mine' of 'sine'"),
+    Fault("protocol", "backend", "of another name", lambda: "alias",
+          "its name is 'plain', and it is registered as 'alias'",
+          register=("backends", "alias", Plain)),
+    Fault("arrays", "backend", "numbers", Numbers, "asarray(2, 'int64') has other values"),
     Fault("arrays", "backend", "wide", Wide, "uint8[] comes back as int64[]"),
     Fault("own memory", "backend", "shares", Sharing, "shares memory"),
     Fault("DLPack", "backend", "unknown", NoExchange, "no DLPack here"),

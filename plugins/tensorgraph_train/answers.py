@@ -1,0 +1,140 @@
+"""What a trained model says of image files: calibrated, decided, and whether they are like those
+that it was trained with."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError, DataError
+from tensorgraph_train import checkpoint, likeness, prepare, runfile, scores
+from tensorgraph_train.checkpoint import Card
+from tensorgraph_train.feed import Feed
+
+BATCH = 32
+UNCERTAIN = "uncertain"
+OF_FILES = ("window", "slices", "bits")  # options of the run's reader that change what is read
+
+
+class Image(NamedTuple):
+    """An image as the model takes it, and what its file was before."""
+
+    name: str
+    dataset: tg.Dataset
+    at: int  # in the dataset: a volume may be read as slices
+    size: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """``said`` is a class, labels joined by " | ", or "uncertain"; of measured numbers the number.
+
+    ``figures`` are calibrated probabilities by class, or the number by its name; ``unlike`` says
+    in what the image is unlike the training images.
+    """
+
+    image: str
+    said: str
+    figures: dict[str, float]
+    unlike: tuple[str, ...]
+
+
+def files(paths: Sequence[Path]) -> list[Path]:
+    """The images among these, and all in those that are folders."""
+    source = tg.datasets["image"]
+    found = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [p for p in sorted(path.rglob("*")) if source.accepts(p)]
+        if not inside:
+            raise DataError(f"{path} is a folder in which no image was found")
+        found += inside
+    return found
+
+
+def answers(folder: Path, paths: Sequence[Path], abstain: float | None) -> Iterator[Answer]:
+    """What the model of a run folder says of each image."""
+    card, model = checkpoint.load_model(folder)
+    if abstain is not None and card.task == "regression":
+        raise ConfigError(
+            f"--abstain: the model of {folder} predicts a number, {card.classes[0]}, and no "
+            "probabilities; leave it out"
+        )
+    options = _options(folder)
+    waiting: list[Image] = []
+    for path in files(paths):
+        waiting += _read(path, card, options)
+        while len(waiting) >= BATCH:
+            yield from _asked(card, model, waiting[:BATCH], abstain)
+            del waiting[:BATCH]
+    if waiting:
+        yield from _asked(card, model, waiting, abstain)
+
+
+def _options(folder: Path) -> dict[str, Any]:
+    path = folder / prepare.RUN_FILE
+    if not path.exists():
+        return {}
+    settings = runfile.settings(runfile.read(path), {}, str(path))
+    return {k: v for k, v in (settings.data.options or {}).items() if k in OF_FILES}
+
+
+def _read(path: Path, card: Card, options: dict[str, Any]) -> Iterator[Image]:
+    channels, *size = card.input
+    source = tg.datasets["image"]
+    own = source.load(path, **options)
+    one = source.load(path, resize=tuple(size), channels=channels, **options)
+    for at in range(len(one.images)):
+        yield Image(str(one.names[at]), one, at, tuple(own.images.shape[2:]))
+
+
+def _asked(
+    card: Card, model: tg.Layer, images: Sequence[Image], abstain: float | None
+) -> Iterator[Answer]:
+    decision = card.decision or {}
+    inputs = [
+        Feed(x.dataset, card.mean, card.std, card.dtype).images(np.array([x.at])).numpy()
+        for x in images
+    ]
+    outputs, own = likeness.features(model, tg.tensor(np.concatenate(inputs)))
+    found = scores.finite(outputs)
+    if card.task == "regression":
+        found = found * card.target[1] + card.target[0]
+    p = scores.probabilities(found, card.task, decision.get("temperature", 1.0))
+    for image, row, features in zip(images, p.reshape(len(images), -1), own, strict=True):
+        unlike: list[str] = []
+        if card.training_images is not None:
+            raw, white = np.asarray(image.dataset.images[[image.at]])[0], image.dataset.white
+            unlike = likeness.warnings(card.training_images, image.size, white, raw, features)
+        figures = dict(zip(card.classes, map(float, row), strict=True))
+        yield Answer(image.name, decided(card, row, abstain), figures, tuple(unlike))
+
+
+def decided(card: Card, row: Any, abstain: float | None) -> str:
+    """The answer to probabilities (K,), with the threshold settled on validation.
+
+    Below ``abstain`` it is "uncertain": Chow's (1970) rule, which of all rules that refuse as many
+    images leaves the fewest errors, if the probabilities are true.
+    """
+    threshold = (card.decision or {}).get("threshold")
+    if card.task == "regression":
+        return f"{row[0]:.6g}"
+    if card.task == "multilabel":
+        limits = [(threshold or {}).get(name, 0.5) for name in card.classes]
+        unsure = abstain is not None and bool((np.maximum(row, 1 - row) < abstain).any())
+        shown = [name for name, p, t in zip(card.classes, row, limits, strict=True) if p >= t]
+        return UNCERTAIN if unsure else " | ".join(shown) or "none"
+    best = int(row.argmax())
+    if threshold is not None and len(card.classes) == 2:
+        one = card.classes.index((card.decision or {})["positive"])
+        best = one if row[one] >= threshold else 1 - one
+    if abstain is not None and row[best] < abstain:
+        return UNCERTAIN
+    return card.classes[best]

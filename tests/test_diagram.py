@@ -1,0 +1,104 @@
+"""A model as a graph and as a picture: its boxes, shapes, parameters and lines."""
+
+from xml.etree import ElementTree
+
+import pytest
+from tensorgraph_walks.architecture import architecture
+
+import tensorgraph as tg
+
+SVG = "{http://www.w3.org/2000/svg}"
+IMAGE = tg.Spec((1, 3, 32, 32), "float32")
+
+
+def drawn(model, spec=IMAGE):
+    return ElementTree.fromstring(tg.plugins.walk("diagram", model.eval(), spec))
+
+
+def boxes(root):
+    """Path, or name, of each box → its texts."""
+    return {
+        g.get("data-path"): [t.text for t in g.iter(f"{SVG}text")] for g in root.iter(f"{SVG}g")
+    }
+
+
+def lines(root):
+    found = (p for p in root.iter(f"{SVG}path") if p.get("data-from") is not None)
+    return {(p.get("data-from"), p.get("data-to")) for p in found}
+
+
+def test_a_sequence():
+    layers = tg.layers
+    model = layers.sequential(
+        layers.conv2d(8, 3, padding=1), tg.activations.relu, layers.flatten(), layers.linear(5)
+    )
+    root = drawn(model)
+    assert boxes(root) == {
+        "input": ["input", "3×32×32"],
+        "0": ["Conv2d(8, 3, padding=1), then relu", "8×32×32 · 224 parameters", "0"],
+        "2": ["Flatten", "8192", "2"],
+        "3": ["Linear(5)", "5 · 40,965 parameters", "3"],
+    }
+    assert lines(root) == {("input", "0"), ("0", "2"), ("2", "3")}
+
+
+def test_a_shortcut_is_a_line_of_its_own():
+    layers = tg.layers
+    body = layers.sequential(layers.conv2d(3, 3, padding=1), layers.batch_norm2d())
+    root = drawn(layers.sequential(layers.residual(body), layers.flatten(), layers.linear(2)))
+    assert boxes(root)["add"] == ["add", "3×32×32"]
+    assert {("input", "0.body.0"), ("input", "add"), ("0.body.1", "add")} <= lines(root)
+
+
+def test_dropout_is_shown_though_it_does_nothing_now():
+    model = tg.layers.sequential(tg.layers.flatten(), tg.layers.dropout(0.5), tg.layers.linear(2))
+    assert lines(drawn(model)) == {("input", "0"), ("0", "1"), ("1", "2")}
+
+
+@pytest.mark.parametrize("name", ["lenet5", "mlp", "neuron", "resnet18", "small_cnn", "vgg_small"])
+def test_every_parameter_is_in_one_box(name):
+    model = tg.models[name](classes=4)
+    steps = architecture(model, IMAGE, 60)
+    assert sum(step.parameters for step in steps) == model.summary(IMAGE).parameters
+    assert steps[-1].output.shape == (1, 4)
+    read = {source for step in steps for source in step.reads}
+    assert set(steps) - read == {steps[-1]}, "only the last is read by nobody"
+
+
+def test_a_large_model_is_drawn_by_its_outer_layers():
+    model = tg.models["resnet50"](classes=4)
+    steps = architecture(model, IMAGE, 60)
+    assert len(steps) <= 60
+    assert "layer1.0" in {step.path for step in steps}
+    assert sum(step.parameters for step in steps) == model.summary(IMAGE).parameters
+
+
+def test_the_picture_holds_no_style_and_no_script():
+    text = tg.plugins.walk("diagram", tg.models["small_cnn"](), tg.Spec((1, 1, 8, 8), "float32"))
+    assert "style" not in text
+    assert "script" not in text
+    root = ElementTree.fromstring(text)
+    assert root.get("role") == "img"
+    assert "Conv2d, then BatchNorm2d" in root.get("aria-label")
+
+
+def test_boxes_do_not_overlap_and_lie_within():
+    root = drawn(tg.models["resnet18"](classes=2))
+    width, height = float(root.get("width")), float(root.get("height"))
+    bottom = 0.0
+    for box in root.iter(f"{SVG}rect"):
+        x, y, w, h = (float(box.get(k)) for k in ("x", "y", "width", "height"))
+        assert y > bottom
+        assert x + w <= width
+        bottom = y + h
+    assert bottom <= height
+
+
+def test_what_is_long_is_cut():
+    root = drawn(tg.models["resnet18"](classes=2))
+    assert max(len(text) for texts in boxes(root).values() for text in texts) <= 46
+    title, row, path = boxes(root)["layer2.0.downsample.0"]
+    assert title.startswith("Conv2d(128, 1, stride=2")
+    assert row == "128×16×16 · 8,192 parameters"
+    assert path.startswith("…")
+    assert path.endswith("downsample.0")
