@@ -1,4 +1,4 @@
-"""Dataset, Source and Format: what image sources hand over, and the training loop takes."""
+"""Dataset and Source: what image sources hand over, and the training loop takes."""
 
 from __future__ import annotations
 
@@ -58,28 +58,3 @@ class Source(Protocol):
     def load(self, path: Path | None, **options: Any) -> Dataset:
         """``options``: ``seed``; ``val`` and ``test`` (fractions, where no split is official);
         ``resize`` ((height, width) or None) and ``channels`` (1, 3 or None)."""
-
-
-class Header(Protocol):
-    """What a file says of itself before it is decoded; formats add what they need."""
-
-    shape: tuple[int, ...]  # (H, W), or (D, H, W) of a volume
-    channels: int  # 1, or 3 for RGB
-    dtype: str  # of the pixels as they are stored: "uint8", "uint16" or "float32"
-    white: float  # the pixel value that stands for 1.0
-    group: str  # whom it shows, where the file says so, and "" where not: never an open name
-    columns: Mapping[str, str | float]  # as of a ``Dataset``
-    notes: tuple[str, ...]  # sentences that the user should read
-
-
-class Format(Protocol):
-    """Reads image files of one kind. Both raise ``DataError``, without the file's name, for what is
-    not whole, and allocate no more than twice the file's size before they have seen that it is."""
-
-    reads: str  # for messages: "a DICOM file"
-    suffixes: tuple[str, ...]  # in lower case, with the dot: (".dcm",)
-
-    def header(self, path: Path) -> Header: ...
-
-    def pixels(self, path: Path, header: Header) -> Any:
-        """A NumPy array of the header's shape and dtype, (…, 3) for RGB."""

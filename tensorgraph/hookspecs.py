@@ -119,7 +119,8 @@ def register_datasets(register: Register) -> None:
 
 @hookspec
 def register_formats(register: Register) -> None:
-    """Offer a format of image files: a ``tensorgraph.data.Format``, or "module:object"."""
+    """Offer a format of image files, with ``suffixes``, ``header(path)`` and ``pixels(path, header)``:
+    an object, or "module:object", imported on use."""
 
 
 @hookspec

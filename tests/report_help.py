@@ -62,12 +62,17 @@ def dressed(folder):
             head = ["image", "split", "group", "label", "site", "age"]
             csv.writer(file).writerows([head, *rows])
     if not (folder / "audit.json").exists():
-        findings = [
-            {"check": check, "level": level, "text": text, "images": [], "figures": {}}
-            for check, level, text in FINDINGS
-        ]
-        (folder / "audit.json").write_text(json.dumps({"findings": findings}))
+        audited(folder)
     return folder
+
+
+def audited(folder):
+    """With an audit.json of ``FINDINGS``."""
+    findings = [
+        {"check": check, "level": level, "text": text, "images": [], "figures": {}}
+        for check, level, text in FINDINGS
+    ]
+    (Path(folder) / "audit.json").write_text(json.dumps({"findings": findings}))
 
 
 def edited(folder, name, change):

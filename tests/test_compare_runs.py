@@ -164,6 +164,23 @@ def test_a_folder_without_predictions_is_refused(runs, tmp_path, capsys):
     assert f"{tmp_path} has no predictions.csv; give the folder that 'tensorgraph train'" in error
 
 
+def test_what_is_not_defined_is_said(runs, tmp_path, capsys):
+    """Test images of one class have no area."""
+    for name in "ab":
+        shutil.copytree(runs / name, tmp_path / name)
+        path = tmp_path / name / "predictions.csv"
+        with path.open(newline="") as file:
+            head, *rows = csv.reader(file)
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([head, *(row for row in rows if row[3] == "4")])
+    assert command("compare", tmp_path / "a", tmp_path / "b", "--json") == 0
+    area, accuracy = json.loads(capsys.readouterr().out)["differences"]
+    assert area["difference"] is area["p"] is None
+    assert accuracy["low"] <= accuracy["difference"] <= accuracy["high"]
+    assert command("compare", tmp_path / "a", tmp_path / "b") == 0
+    assert "– … –" in capsys.readouterr().out
+
+
 def test_measured_numbers():
     generator = np.random.default_rng(0)
     truth = generator.uniform(20, 80, 200)

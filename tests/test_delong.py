@@ -121,7 +121,10 @@ def test_perfect_scores_stay_within_bounds():
 
 @pytest.mark.parametrize("labels", [[1, 1, 1, 1], [0, 0, 0, 1]])
 def test_too_few_of_a_side_have_no_interval(labels):
-    assert math.isnan(roc.delong(two(np.arange(4.0)), np.array(labels)).low)
+    score = two(np.arange(4.0))
+    assert math.isnan(roc.delong(score, np.array(labels)).low)
+    found = roc.paired(score, score, np.array(labels))
+    assert all(math.isnan(found[key]) for key in ("low", "high", "p"))
 
 
 def test_patients_count_once_however_many_images_they_have():

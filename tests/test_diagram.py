@@ -50,6 +50,23 @@ def test_a_shortcut_is_a_line_of_its_own():
     assert {("input", "0.body.0"), ("input", "add"), ("0.body.1", "add")} <= lines(root)
 
 
+class Both(tg.Layer):
+    """What it makes is read twice."""
+
+    def __init__(self):
+        self.first = tg.layers.linear(4)
+
+    def forward(self, x):
+        y = self.first(x)
+        return tg.ops.relu(y) + y
+
+
+def test_an_op_on_what_others_read_too_is_a_box():
+    root = drawn(Both(), tg.Spec((1, 3), "float32"))
+    assert boxes(root)["relu"] == ["relu", "4"]
+    assert lines(root) == {("input", "first"), ("first", "relu"), ("first", "add"), ("relu", "add")}
+
+
 def test_dropout_is_shown_though_it_does_nothing_now():
     model = tg.layers.sequential(tg.layers.flatten(), tg.layers.dropout(0.5), tg.layers.linear(2))
     assert lines(drawn(model)) == {("input", "0"), ("0", "1"), ("1", "2")}

@@ -207,6 +207,30 @@ def test_images_of_a_patient_are_drawn_together():
         assert images.high - images.low < width / 2, name
 
 
+def test_a_share_of_one_is_not_certain_however_many_images_a_patient_has():
+    """Ten patients of ten, each with 20 images, say what ten images would."""
+    labels = np.repeat(np.arange(20) % 2, 20)
+    found, patients = np.eye(2)[labels], np.repeat(np.arange(20), 20)
+    interval = tg.metrics.sensitivity.interval(found, labels, patients)
+    assert interval[:2] == pytest.approx(wilson(10, 10))
+    several = tg.metrics.accuracy.interval(found, np.eye(2)[labels].astype(np.uint8))
+    assert several[:2] == pytest.approx(wilson(400, 400)), "two labels of an image are not two"
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_share_covers_the_truth_where_images_are_alike():
+    generator, inside = np.random.default_rng(0), 0
+    patients = np.repeat(np.arange(40), 8)
+    for _ in range(1000):
+        skill = generator.beta(6, 2, 40)[patients]
+        right = (generator.random(320) < skill).astype(int)
+        low, high, _ = tg.metrics.sensitivity.interval(
+            np.eye(2)[right], np.ones(320, int), patients
+        )
+        inside += low <= 0.75 <= high
+    assert 0.93 < inside / 1000 < 0.975
+
+
 def test_a_strangers_metric_gets_an_interval():
     found, labels = drawn(100, 2)
 

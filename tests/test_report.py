@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_help import BUILT_IN, FINDINGS, dressed, manifest, report, trained
+from report_help import BUILT_IN, FINDINGS, audited, dressed, manifest, report, trained
 
 import tensorgraph as tg
 
@@ -55,6 +55,7 @@ def test_the_figures_are_those_of_the_evaluation(run):
 
 
 def test_the_splits_and_the_audit(run):
+    audited(run)
     text = report(run).text["data"]
     found = tg.plugins.walk("run_images", run)
     for name, indices in found.splits.items():
@@ -130,6 +131,12 @@ def test_the_same_run_gives_the_same_report(run):
     report(run)
     assert (run / "report.html").read_bytes() == first
     assert len(first) < 5e6
+
+
+def test_a_control_says_that_it_is_one(run):
+    settings = (run / "run.toml").read_text()
+    (run / "run.toml").write_text(settings.replace("control = false", "control = true", 1))
+    assert "This is a control" in report(run).text["at-a-glance"]
 
 
 def test_what_is_no_run(run, said):

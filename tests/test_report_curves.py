@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 from tensorgraph_report.operating import calibration, rates, wilson
+from tensorgraph_report.parts import COLOURS, DASHES
 
 
 @pytest.fixture(params=[0, 1, 2])
@@ -47,3 +48,43 @@ def test_bins_are_those_of_the_calibration_curve(scored):
 def test_wilson_is_that_of_scipy(successes, n):
     expected = binomtest(successes, n).proportion_ci(method="wilson")
     assert wilson(successes / n, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+# of Machado, Oliveira and Fernandes (2009), for who lacks one kind of cones; of linear RGB
+WITHOUT = {
+    "long": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "middle": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "short": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+TO_XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+
+
+def lab(colour, without):
+    """CIE L*a*b* of a colour as somebody sees it who lacks these cones."""
+    x = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    x = np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+    x = np.clip(np.array(WITHOUT[without]) @ x, 0, 1) if without else x
+    x = np.array(TO_XYZ) @ x / [0.9505, 1, 1.089]
+    x = np.where(x > 0.008856, np.cbrt(x), 7.787 * x + 16 / 116)
+    return np.array([116 * x[1] - 16, 500 * (x[0] - x[1]), 200 * (x[1] - x[2])])
+
+
+@pytest.mark.parametrize("without", [None, *WITHOUT])
+def test_everybody_can_tell_the_first_colours_apart(without):
+    """More curves than that differ by their dashes."""
+    seen = [lab(colour, without) for colour in COLOURS[:4]]
+    apart = [np.linalg.norm(a - b) for i, a in enumerate(seen) for b in seen[:i]]
+    assert min(apart) > 15
+    assert len({str(dash) for dash in DASHES}) == len(DASHES) == len(COLOURS)

@@ -1,6 +1,7 @@
 """What must never be in a report, other tasks than two classes, and sections that others offer."""
 
 import base64
+import csv
 import json
 import re
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from report_help import BUILT_IN, edited, manifest, report, trained
+from report_help import BUILT_IN, dressed, edited, manifest, report, trained
 from training_help import command
 
 import tensorgraph as tg
@@ -51,11 +52,13 @@ def test_no_name_of_a_person_is_in_it(tmp_path, monkeypatch):
     run = trained(data)
     with (run / "split.csv").open(newline="") as file:
         lines = file.read().splitlines()
-    named = [f"{line},{'Jane Roe' if i < 3 else 'x'}" for i, line in enumerate(lines[1:])]
-    (run / "split.csv").write_text("\n".join([f"{lines[0]},referrer", *named]) + "\n")
+    named = [
+        f"{line},{'Jane Roe' if i < 3 else 'x'},Reader{i % 13}" for i, line in enumerate(lines[1:])
+    ]
+    (run / "split.csv").write_text("\n".join([f"{lines[0]},referrer,read by", *named]) + "\n")
     found = everything(run)
-    for name in (b"Mustermann", b"Erika", b"Smith", b"Anna", b"Doe", b"John", b"Jane", b"Ort7"):
-        assert name not in found, name
+    for name in ("Mustermann", "Erika", "Smith", "Anna", "Doe", "John", "Jane", "Ort7", "Reader"):
+        assert name.encode() not in found, name
 
 
 @pytest.mark.skipif("dicom" not in tg.formats, reason="no plugin reads DICOM files")
@@ -131,6 +134,35 @@ def test_words_that_are_markup_are_text(tmp_path, monkeypatch):
     page = report(trained(data))
     assert not page.of("script")
     assert "<script>alert(1)</script>" in page.text["at-a-glance"]
+
+
+# Size
+
+
+@pytest.mark.slow
+def test_it_stays_small(tmp_path, monkeypatch):
+    """Large pictures of noise, and more predictions than there are pixels in a plot."""
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    generator = np.random.default_rng(0)
+    lines = ["path,label"]
+    for i in range(90):
+        noise = generator.integers(0, 256, (260, 300, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(f"images/{i}.png")
+        lines.append(f"{i}.png,{'abc'[i % 3]}")
+    Path("images/set.csv").write_text("\n".join(lines) + "\n")
+    out = ("--out", "run", "--set", "data.resize=[260,300]", "--model", "neuron", "--epochs", 1)
+    assert command("train", "--data", "images/set.csv", *out) == 0
+    dressed("run")
+    with Path("run/predictions.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    tested = [row for row in rows if row[1] == "test"]
+    more = [[*tested[i % len(tested)][:4], *generator.dirichlet([1, 1, 1])] for i in range(30_000)]
+    with Path("run/predictions.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([*rows, *more])
+    page = report("run")
+    assert Path("run/report.html").stat().st_size < 5e6
+    assert sum(image["src"].startswith("data:image/jpeg") for image in page.of("img")) > 30
 
 
 # Tasks

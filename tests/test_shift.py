@@ -1,10 +1,12 @@
 """tensorgraph shift: the changes, a planted marker, a site told from the image, what bears what."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
 from tensorgraph_study import changes
+from tensorgraph_study.shift import probe
 from training_help import command, install
 
 import tensorgraph as tg
@@ -115,6 +117,20 @@ def test_the_table_fits(probed, capsys):
     assert max(len(line.rstrip()) for line in out.splitlines()) <= 100
     assert command("shift", probed[0] / "site", "--by", "clinic") == 2
     assert "--by clinic: scans has no such column; it has: hospital, age" in capsys.readouterr().err
+
+
+def test_where_the_figure_is_not_defined_it_is_said(probed):
+    run = tg.plugins.walk("trained", probed[0] / "plain")
+    name, indices = run.split(None)
+    healthy = indices[run.feed.dataset.labels[indices] == 0]
+    with pytest.raises(tg.errors.ConfigError, match="auc is not defined on the 60 images of test"):
+        probe(run, healthy, name, None)
+
+
+def test_without_scikit_learn_the_extra_is_named(probed, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert command("shift", probed[0] / "plain") == 2
+    assert "pip install 'tensorgraph[study]'" in capsys.readouterr().err
 
 
 def applied(name, strength, x):

@@ -64,9 +64,29 @@ def _made(function: Function, tasks: tuple[str, ...], share: Function | None = N
         if share is not None and groups is None and tables == 1:
             found = np.bincount(cells[:, 0], minlength=kinds).reshape(classes, classes)
             return Interval(*wilson(*map(float, share(found))), "Wilson")
+        if share is not None and len(cells):
+            rows = np.zeros((len(cells), kinds))
+            for column in cells.T:
+                rows[np.arange(len(cells)), column] += 1
+            own = resample.together(rows, groups).reshape(-1, tables, classes, classes)
+            hits, of_all = (part.sum(1) for part in share(own))
+            return Interval(*_of_units(hits, of_all), "Wilson, effective n")
         return resample.between(of(resample.counts(cells, kinds, groups), tables, classes))
 
     return Metric(value, between, tasks, of_decisions=True)
+
+
+def _of_units(hits: Any, of: Any) -> tuple[float, float]:
+    """Wilson's interval of a share whose images come in units that are alike: with as many
+    independent images as would vary so much (Kott and Carr 1997); where nothing varies, as many as
+    there are units. Resampling would give no width to a share of 1."""
+    n, units = of.sum(), int((of > 0).sum())
+    if not n or units < 2:
+        return math.nan, math.nan
+    share = hits.sum() / n
+    variance = units / (units - 1) * np.square(hits - share * of).sum() / n**2
+    effective = min(n, share * (1 - share) / variance) if variance > 0 else units
+    return wilson(share * effective, effective)
 
 
 def _right(c: Any) -> Any:

@@ -21,12 +21,18 @@ def paired(
     """A row for each figure. ``first`` and ``second`` are probabilities, or predictions of measured
     numbers; ``said`` the classes that the two say, where these are compared too."""
     if task == "regression":
-        return [_means("mae", np.abs(first - labels), np.abs(second - labels), groups)]
+        return [_known(_means("mae", np.abs(first - labels), np.abs(second - labels), groups))]
     rows = [{"metric": "auc", **roc.paired(first, second, labels, groups), "test": "DeLong"}]
     if said is not None:
         a, b = ((own == labels).astype(np.float64) for own in said)
         rows.append(_shares(a, b) if groups is None else _means("accuracy", a, b, groups))
-    return rows
+    return [_known(row) for row in rows]
+
+
+def _known(row: Row) -> Row:
+    """What is not defined, such as the area of one class, is None."""
+    lost = {k for k, v in row.items() if isinstance(v, float) and not math.isfinite(v)}
+    return {key: None if key in lost else value for key, value in row.items()}
 
 
 def mcnemar(first_only: int, second_only: int) -> float:

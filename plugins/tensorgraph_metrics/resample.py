@@ -41,15 +41,21 @@ def weights(n: int, groups: Any) -> Iterator[Any]:
         left -= rows
 
 
+def together(rows: Any, groups: Any) -> Any:
+    """A table with a row an image as one with a row a group."""
+    if groups is None:
+        return rows
+    codes, count = units(groups, len(rows))
+    found = np.zeros((count, rows.shape[1]))
+    np.add.at(found, codes, rows)
+    return found
+
+
 def sums(rows: Any, groups: Any) -> Any:
     """Of a table with a row an image, the columns' sums in each resample: (resamples, columns)."""
     if not len(rows):
         return np.full((1, rows.shape[1]), np.nan)
-    codes, count = units(groups, len(rows))
-    if groups is not None:
-        together = np.zeros((count, rows.shape[1]))
-        np.add.at(together, codes, rows)
-        rows = together
+    rows = together(rows, groups)
     return np.concatenate([drawn @ rows for drawn in weights(len(rows), None)])
 
 

@@ -132,8 +132,8 @@ def paired(first: Any, second: Any, labels: Any, groups: Any = None) -> dict[str
         "first": areas[0],
         "second": areas[1],
         "difference": difference,
-        "low": max(-1.0, difference - Z * error),
-        "high": min(1.0, difference + Z * error),
+        "low": max(difference - Z * error, -1.0),  # in this order NaN stays
+        "high": min(difference + Z * error, 1.0),
         "p": p if math.isfinite(error) else math.nan,
     }
 

@@ -105,7 +105,7 @@ def beside(figures: Iterable[str]) -> str:
 def gallery(shown: Sequence[tuple[Any, float, str]], caption: str, alt: str) -> str:
     """``shown``: image (C, H, W) or (C, D, H, W), its white, and what is said of it."""
     tiles = [
-        (data_uri("image/png", png(image, white)), *tile_size(image), f"{alt}, {own}", own)
+        (picture(image, white), *tile_size(image), f"{alt}, {own}", own)
         for image, white, own in shown
     ]
     return _macro("gallery", tiles, caption)
@@ -118,11 +118,11 @@ def tile_size(image: Any) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def png(image: Any, white: float) -> bytes:
-    """A new file of the pixels alone: nothing else of the image's own file comes along.
+def picture(image: Any, white: float) -> str:
+    """The data URI of a new file of the pixels alone: nothing else of the image's own comes along.
 
     Of a volume the middle slice. What has more than 8 bits is stretched between its own 0.5 and
-    99.5 percentiles.
+    99.5 percentiles. Small images are kept as they are (PNG), large ones made small (JPEG).
     """
     from PIL import Image
 
@@ -133,12 +133,14 @@ def png(image: Any, white: float) -> bytes:
     x = np.clip((x - low) / max(high - low, 1e-12), 0, 1) * 255
     pixels = np.rint(x).astype(np.uint8)
     flat = np.moveaxis(pixels[:3], 0, 2) if len(pixels) >= 3 else pixels[0]
-    picture = Image.fromarray(np.ascontiguousarray(flat))
-    if max(picture.size) > 2 * TILE:  # sharp on dense screens, and small
-        picture.thumbnail((2 * TILE, 2 * TILE))
+    made = Image.fromarray(np.ascontiguousarray(flat))
     out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True)
-    return out.getvalue()
+    if max(made.size) <= TILE:
+        made.save(out, "PNG", optimize=True)
+        return data_uri("image/png", out.getvalue())
+    made.thumbnail((2 * TILE, 2 * TILE))  # sharp on dense screens
+    made.save(out, "JPEG", quality=85, optimize=True)
+    return data_uri("image/jpeg", out.getvalue())
 
 
 def data_uri(kind: str, content: bytes) -> str:

@@ -192,9 +192,9 @@ class Study:
 
     # What a section is made of; each returns HTML.
 
-    def text(self, sentence: str) -> str:
-        """A paragraph."""
-        return parts.text(sentence)
+    def text(self, sentence: str, kind: str = "") -> str:
+        """A paragraph; of the kind "missing" in grey, of the kind "caution" with a red line."""
+        return parts.text(sentence, kind)
 
     def table(
         self, head: Sequence[str], rows: Sequence[Sequence[Any]], caption: str, *, folded: str = ""
@@ -232,7 +232,7 @@ class Study:
 
     def missing(self, file: str, what: str) -> str:
         """The sentence of a section whose file is not in the folder."""
-        return parts.text(f"This run has no {file}, so {what}.", "missing")
+        return self.text(f"This run has no {file}, so {what}.", "missing")
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
         path = self.folder / name

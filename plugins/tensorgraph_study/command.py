@@ -135,19 +135,18 @@ def _named(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, Mappin
         last = row["change"]
 
 
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
 def _show_comparison(found: Mapping[str, Any]) -> None:
     out = _console()
     table = _table("", "first", "second", "difference", "95 % interval", "p", "test")
     for row in found["differences"]:
-        table.add_row(
-            row["metric"],
-            f"{row['first']:.4f}",
-            f"{row['second']:.4f}",
-            f"{row['difference']:+.4f}",
-            f"{row['low']:+.4f} … {row['high']:+.4f}",
-            "< 0.0001" if row["p"] < 1e-4 else f"{row['p']:.4f}",
-            row["test"],
-        )
+        first, second = (_number(row[key], ".4f") for key in ("first", "second"))
+        change, low, high = (_number(row[key], "+.4f") for key in ("difference", "low", "high"))
+        p = "< 0.0001" if row["p"] is not None and row["p"] < 1e-4 else _number(row["p"], ".4f")
+        table.add_row(row["metric"], first, second, change, f"{low} … {high}", p, row["test"])
     for key in ("first", "second"):
         out.print(f"[dim]{key:<8}[/]{escape(found[key])}", soft_wrap=True)
     out.print(f"[dim]{'images':<8}[/]{found['n']:,}, the same of both\n")

@@ -27,7 +27,9 @@ class Changed:
     def __init__(self, dataset: tg.Dataset, change: Change, dark: float, bright: float) -> None:
         self.images, self.change = dataset.images, change
         self.dark, self.span = dark, bright - dark or 1.0
-        self.top = dataset.white if np.asarray(dataset.images[:1]).dtype.kind in "ui" else np.inf
+        self.top = (
+            dataset.white if np.asarray(dataset.images[np.arange(1)]).dtype.kind in "ui" else np.inf
+        )
         self.shape = dataset.images.shape
 
     def __len__(self) -> int:
@@ -47,12 +49,17 @@ def probe(run: Any, indices: Any, split: str, by: str | None) -> Row:
     sites = _sites(data, by)
     before = run.probabilities(indices)
     asked = _Asked(run, indices, before, sites)
+    same = asked.compared(before)[0]
+    if same["low"] is None:
+        raise ConfigError(
+            f"shift: {same['metric']} is not defined on the {len(indices)} images of {split}: it "
+            "takes two of each class at least; choose others with --split"
+        )
     dark, bright = _range(data, indices)
     rows, parts = (
         [asked.about(Changed(data, change, dark, bright), change) for change in kind]
         for kind in (changes(), hidden())
     )
-    (same,) = asked.compared(before)[:1]
     found = {
         "split": split,
         "n": len(indices),
@@ -185,17 +192,25 @@ def _within(scores: Any, sites: Any, data: tg.Dataset, indices: Any) -> float | 
     return sum(v * n for v, n in found) / sum(n for _, n in found) if found else None
 
 
+def _lost(found: Row, row: Row) -> str:
+    """What falls by more than a corner should matter, in words."""
+    if found["metric"] == "auc" and row["high"] < 0 and row["difference"] < -LOSS:
+        return f"AUC falls from {found['unchanged']['value']:.3f} to {row['value']:.3f}"
+    before, after = found["unchanged"]["at_threshold"], row["at_threshold"]
+    for name in before or ():
+        if sum(before.values()) - sum(after.values()) > 2 * LOSS and after[name] < before[name]:
+            return f"{name} falls from {before[name]:.3f} to {after[name]:.3f}"
+    return ""
+
+
 def _findings(found: Row) -> Iterator[str]:
     """What a reader must not overlook."""
     worse = -1 if found["metric"] == "auc" else 1
     for row in found["hidden"]:
-        if row["change"] not in (*CORNERS, "border") or found["metric"] != "auc":
-            continue
-        if row["high"] < 0 and row["difference"] < -LOSS:
+        if row["change"] in (*CORNERS, "border") and (lost := _lost(found, row)):
             yield (
-                f"The model reads the {row['change']}: with it hidden the AUC falls from "
-                f"{found['unchanged']['value']:.3f} to {row['value']:.3f}. A marker, a label or a "
-                "frame there may give the class away."
+                f"The model reads the {row['change']}: with it hidden the {lost}. A marker, a "
+                "label or a frame there may give the class away."
             )
     for row in found["sites"]:
         if row["low"] is not None and row["low"] > RECOGNISED:

@@ -112,7 +112,10 @@ class Card:
 
 
 def save_model(folder: Path, card: Card, weights: Mapping[str, Any]) -> None:
-    storage.save_tensors(folder / MODEL, weights, card.metadata())
+    own = requirements.of_kinds(card.requires, requirements.WITH_DATA)  # not what trained it
+    storage.save_tensors(
+        folder / MODEL, weights, dataclasses.replace(card, requires=own).metadata()
+    )
 
 
 def check_plugins(folder: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,15 @@ def _name(registry: Any, thing: Any) -> str:
         if registered is thing or (same and getattr(registered, "__qualname__", "") == made_by):
             return str(name)
     return getattr(thing, "__name__", made_by)
+
+
+def of_kinds(requires: Iterable[Requirement], kinds: Collection[str]) -> tuple[Requirement, ...]:
+    """The part of them that brings something of these kinds."""
+    own = (
+        replace(x, parts=tuple(p for p in x.parts if p.partition(" ")[0] in kinds))
+        for x in requires
+    )
+    return tuple(needed for needed in own if needed.parts)
 
 
 def read(rows: Any, path: Path) -> tuple[Requirement, ...]:

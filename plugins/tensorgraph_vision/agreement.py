@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tensorgraph.data import Header
 from tensorgraph.errors import ConfigError, DataError
+from tensorgraph_vision.formats import Header
 from tensorgraph_vision.pixels import check_options, check_rank, white_of
 
 

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph.data import Header
 from tensorgraph.errors import DataError
 from tensorgraph_vision import agreement, claims
 from tensorgraph_vision.agreement import Options
-from tensorgraph_vision.formats import Formats
+from tensorgraph_vision.formats import Formats, Header
 from tensorgraph_vision.pixels import resized, windowed, with_channels
 
 OPTIONS = (*Options._fields, "cache", "workers")

@@ -1,18 +1,43 @@
-"""Which of the registered formats reads a file: its suffix says it, or else what is in it."""
+"""What a format of image files is, and which of the registered ones reads a file."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import tensorgraph as tg
 from tensorgraph.backend import imported
-from tensorgraph.data import Format
 from tensorgraph.errors import PluginError
 
 
+class Header(Protocol):
+    """What a file says of itself before it is decoded; formats add what they need."""
+
+    shape: tuple[int, ...]  # (H, W), or (D, H, W) of a volume
+    channels: int  # 1, or 3 for RGB
+    dtype: str  # of the pixels as they are stored: "uint8", "uint16" or "float32"
+    white: float  # the pixel value that stands for 1.0
+    group: str  # whom it shows, where the file says so, and "" where not: never an open name
+    columns: Mapping[str, str | float]  # as of a ``Dataset``
+    notes: tuple[str, ...]  # sentences that the user should read
+
+
+class Format(Protocol):
+    """Reads image files of one kind. Both raise ``DataError``, without the file's name, for what is
+    not whole, and allocate no more than twice the file's size before they have seen that it is."""
+
+    reads: str  # for messages: "a DICOM file"
+    suffixes: tuple[str, ...]  # in lower case, with the dot: (".dcm",)
+
+    def header(self, path: Path) -> Header: ...
+
+    def pixels(self, path: Path, header: Header) -> Any:
+        """A NumPy array of the header's shape and dtype, (…, 3) for RGB."""
+
+
 class Formats:
-    """The formats that are registered now.
+    """The formats that are registered now: a file's suffix says which reads it.
 
     A format may have ``accepts(path)``: it is asked of files whose suffix no format claims.
     """

@@ -194,4 +194,6 @@ def _astype(xp: Any, x: Any, *, dtype: str) -> Any:
     return xp.astype(x, getattr(xp, dtype))
 
 
-cast.vjp(lambda g, x: cast(g, dtype=x.dtype))
+@cast.vjp
+def _(g: Tensor, x: Shaped) -> Tensor:
+    return cast(g, dtype=x.dtype)

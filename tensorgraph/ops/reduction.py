@@ -55,4 +55,8 @@ sum.canonical(
 )
 sum.flops(lambda out, x, **_: x.size)
 sum.kernel(of_numbers("sum"))
-sum.vjp(lambda g, x, *, axis: spread(g, x, axis))
+
+
+@sum.vjp
+def _(g: Tensor, x: Shaped, *, axis: Ints) -> Tensor:
+    return spread(g, x, axis)

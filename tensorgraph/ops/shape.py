@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tensorgraph.errors import ShapeError
 from tensorgraph.op import op
 from tensorgraph.spec import Shaped, Spec
+
+if TYPE_CHECKING:
+    from tensorgraph.tensor import Tensor
 
 Ints = tuple[int, ...]
 
@@ -40,7 +43,11 @@ def _(x: Shaped, *, shape: Any) -> dict[str, Any]:
 
 
 reshape.kernel(lambda xp, x, *, shape: xp.reshape(x, shape))
-reshape.vjp(lambda g, x: reshape(g, shape=x.shape))
+
+
+@reshape.vjp
+def _(g: Tensor, x: Shaped) -> Tensor:
+    return reshape(g, shape=x.shape)
 
 
 @op
@@ -75,8 +82,15 @@ def _(xp: Any, x: Any, *, shape: Ints) -> Any:
     return xp.reshape(xp.sum(x, axis=(*range(lead), *inner), dtype=x.dtype), shape)
 
 
-broadcast_to.vjp(lambda g, x: sum_to(g, shape=x.shape))
-sum_to.vjp(lambda g, x: broadcast_to(g, shape=x.shape))
+@broadcast_to.vjp
+def _(g: Tensor, x: Shaped) -> Tensor:
+    return sum_to(g, shape=x.shape)
+
+
+@sum_to.vjp
+def _(g: Tensor, x: Shaped) -> Tensor:
+    return broadcast_to(g, shape=x.shape)
+
 
 for _mover in (reshape, broadcast_to):
     _mover.flops(lambda *_, **__: 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 NAMES = {
     "auc": "AUC",
     "macro_f1": "Macro F1",
@@ -33,3 +35,13 @@ def within(metric: str) -> str:
 
 def count(n: int, noun: str) -> str:
     return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def axes(shape: Sequence[int]) -> str:
+    """What the axes of an image of this shape are."""
+    return "channels×height×width" if len(shape) == 3 else "channels×depth×height×width"
+
+
+def sized(shape: Sequence[int]) -> str:
+    """An image's shape, and what its axes are."""
+    return f"{'×'.join(map(str, shape))} ({axes(shape)})"

@@ -26,6 +26,12 @@ def at_a_glance(study: Study) -> str:
         else f"{model} was trained on {study.data} for {count(epochs, 'epoch')}: "
         f"{_listed(study.classes)}."
     )
+    if run.get("train", {}).get("control"):
+        body += study.text(
+            "This is a control: the labels were permuted before training, so nothing could be "
+            "learnt. Figures beyond chance say that something leaks.",
+            "caution",
+        )
     if not found:
         return body + study.missing(
             "evaluation.json", "nothing is known of how good it is: run 'tensorgraph evaluate'"
@@ -34,7 +40,7 @@ def at_a_glance(study: Study) -> str:
     what = "patients" if found.get("resampled_by") == "patient" else "images"
     body += study.text(
         f"Measured on {count(found['n'], 'image')} of the split “{found['split']}”, which training "
-        f"has not seen. Under each figure stands its 95 % interval: resampling {what} would move "
+        f"was not given. Under each figure stands its 95 % interval: resampling {what} would move "
         "it about that far. It does not say how the model does in another hospital."
     )
     return body + _audit(study)

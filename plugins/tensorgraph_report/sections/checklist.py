@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from tensorgraph_report import parts
-from tensorgraph_report.sections import count, named
+from tensorgraph_report.sections import count, named, sized
 from tensorgraph_report.sections.data import torn
 from tensorgraph_report.study import Study
 
@@ -61,9 +61,8 @@ def _preprocessing(study: Study) -> str:
         return ""
     resized = f"resized to {data['resize']}, " if data.get("resize") else "not resized, "
     mean, std = (", ".join(f"{x:.4g}" for x in card[k]) for k in ("mean", "std"))
-    shape = "×".join(map(str, card["input"]))
     return (
-        f"Images of {shape} (channels×height×width), {resized}white scaled to 1, then standardised "
+        f"Images of {sized(card['input'])}, {resized}white scaled to 1, then standardised "
         f"(mean {mean}, standard deviation {std}, of the training images)."
     )
 

@@ -12,6 +12,7 @@ from tensorgraph_report.operating import Rates, calibration, rates
 from tensorgraph_report.study import Rows, Study
 
 MOST = len(parts.COLOURS)  # curves that can be told apart in one plot
+POINTS = 1500  # of a scatter plot
 
 
 class Curve(NamedTuple):
@@ -220,9 +221,11 @@ def _cross(axes: Any, point: Any) -> None:
 
 
 def _agreement(study: Study, rows: Rows) -> str:
+    bias, spread = _limits(rows)
+    every = len(rows)
+    rows = rows.where(np.linspace(0, every - 1, min(every, POINTS)).astype(int))
     truth, said = rows.label.astype(float), rows.values[:, 0]
     difference, mean = said - truth, (said + truth) / 2
-    spread = 1.96 * difference.std(ddof=1) if len(rows) > 1 else 0.0
     dot: dict[str, Any] = {"markersize": 3.5, "alpha": 0.6, "color": parts.COLOURS[0]}
     figure = study.plot()
     axes = figure.subplots()
@@ -232,13 +235,13 @@ def _agreement(study: Study, rows: Rows) -> str:
     axes.set(xlabel="measured", ylabel="predicted")
     first = study.figure(
         figure,
-        "Predicted against measured, a point an image. On the grey line they are equal.",
-        f"Scatter plot of predicted against measured values of {len(rows)} images.",
+        f"Predicted against measured, a point an image ({len(rows):,} of {every:,}). On the grey "
+        "line they are equal.",
+        f"Scatter plot of predicted against measured values of {len(rows):,} images.",
     )
     figure = study.plot()
     axes = figure.subplots()
     axes.plot(mean, difference, "o", **dot)
-    bias = float(difference.mean())
     for y, line in ((bias, "-"), (bias - spread, "--"), (bias + spread, "--")):
         axes.axhline(y, color=parts.COLOURS[1], linestyle=line, linewidth=1.2)
     axes.set(xlabel="mean of predicted and measured", ylabel="predicted − measured")
@@ -250,3 +253,10 @@ def _agreement(study: Study, rows: Rows) -> str:
         f"Bland-Altman plot: mean difference {bias:.3g}, limits of agreement {limits}.",
     )
     return study.beside(first, second)
+
+
+def _limits(rows: Rows) -> tuple[float, float]:
+    """The mean difference, and how far from it 95 % of the differences lie."""
+    difference = rows.values[:, 0] - rows.label.astype(float)
+    spread = 1.96 * difference.std(ddof=1) if len(rows) > 1 else 0.0
+    return float(difference.mean()), float(spread)

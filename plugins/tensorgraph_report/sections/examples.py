@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tensorgraph_report.sections import sized
 from tensorgraph_report.study import Study
 
 MOST, EACH = 60, 8  # images in all, and of one class
@@ -31,9 +32,10 @@ def examples(study: Study) -> str:
         )
     if not body:
         return ""
-    size = "×".join(map(str, dataset.images.shape[1:]))
+    shape = dataset.images.shape[1:]
+    middle = " Of a volume its middle slice is shown." if len(shape) > 3 else ""
     intro = study.text(
-        f"As the model is given them: {size} (channels×height×width), before standardisation. "
+        f"As the model is given them: {sized(shape)}, before standardisation.{middle} "
         "Look for labels, markers and borders that are on the images of one class only: a model "
         "learns them sooner than the disease."
     )

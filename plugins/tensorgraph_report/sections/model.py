@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorgraph as tg
 from tensorgraph.errors import TensorgraphError
+from tensorgraph_report.sections import axes
 from tensorgraph_report.study import Study
 
 
@@ -27,8 +28,8 @@ def model(study: Study) -> str:
     picture = tg.plugins.walk("diagram", found, spec)
     body += (
         f"<figure>{picture}<figcaption>The network, from the image at the top to a number for each "
-        "class at the bottom. In each box: the layer, the shape of what it gives "
-        "(channels×height×width) and the number of its parameters; a line beside is a shortcut."
+        "class at the bottom. In each box: the layer, the shape of what it gives, "
+        f"{axes(card['input'])}, and the number of its parameters; a line beside is a shortcut."
         "</figcaption></figure>\n"
     )
     rows = [

@@ -109,8 +109,11 @@ def forest(
     nothing: float | None = None,
 ) -> str:
     """Points with their intervals, a row each; ``nothing`` is where a line stands for no effect."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = study.plot(4.2, 0.75 + 0.26 * len(rows))
     axes = figure.subplots()
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     for y, row in enumerate(rows.values()):
         axes.plot([row["low"], row["high"]], [y, y], color=parts.COLOURS[0], linewidth=2.4)
         axes.plot(row["value"], y, "o", color=parts.COLOURS[0], markersize=5.5)

@@ -20,13 +20,13 @@ def robustness(study: Study) -> str:
         )
     metric, value = within(found["metric"]), found["unchanged"]["value"]
     body = parts.listing(map(study.without_names, found["findings"])) if found["findings"] else ""
-    rows = [
-        *found["changes"],
-        *({**x, "change": f"hidden: {x['change']}"} for x in found["hidden"]),
-    ]
+    hidden = [{**row, "change": f"hidden: {row['change']}"} for row in found["hidden"]]
+    rows = [*found["changes"], *hidden]
+    names = [f"{row['change']} {row['strength']}" for row in found["changes"]]
+    names += [row["change"] for row in hidden]
     drawn = {
-        f"{row['change']} {row['strength']}".strip(): {**row, "value": row["difference"]}
-        for row in rows
+        name: {**row, "value": row["difference"]}
+        for name, row in zip(names, rows, strict=True)
         if row["low"] is not None
     }
     if drawn:

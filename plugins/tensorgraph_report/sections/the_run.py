@@ -16,7 +16,8 @@ FILES = ("run.toml", "split.csv", "model.safetensors", "predictions.csv", "evalu
 def the_run(study: Study) -> str:
     body = study.text(
         "run.toml holds every setting; 'tensorgraph train run.toml' repeats the run: the same "
-        "seed, data, versions and machine give the same weights."
+        "seed, data, versions and machine give the same weights, with Numba after "
+        "'tensorgraph warm-up'."
     )
     facts = [["seed", study.run.get("train", {}).get("seed", "–")], *_facts(study)]
     body += study.table(["", ""], facts, "What the run depended on.")
