@@ -136,6 +136,24 @@ def test_words_that_are_markup_are_text(tmp_path, monkeypatch):
     assert "<script>alert(1)</script>" in page.text["at-a-glance"]
 
 
+# Folds
+
+
+def test_a_cross_validation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = manifest("images")
+    options = ("--folds", 2, "--model", "small_cnn", "--epochs", 1, "--out", "run")
+    assert command("train", "--data", data, *options) == 0
+    page = report("run")
+    assert "small_cnn was trained on manifest.csv 2 times" in page.text["at-a-glance"]
+    assert "every image was judged once" in page.text["at-a-glance"]
+    assert "ROC curve" in page.text["curves"]
+    assert re.search(r"fold-[12], line \d+: is (normal|ill)", page.text["mistakes"])
+    for section in ("training", "model"):
+        assert "'tensorgraph report fold-1' in this folder" in page.text[section]
+    assert "training" in report("run/fold-2").text
+
+
 # Size
 
 

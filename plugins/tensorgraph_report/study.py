@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import functools
-import io
 import json
 import tomllib
 from collections.abc import Callable, Sequence
@@ -17,37 +14,12 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, DataError, TensorgraphError
 from tensorgraph_report import parts
+from tensorgraph_report.rows import Rows, joined, with_numbers, with_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHORTEST = 4  # letters of a name: shorter ones, such as 12, occur in any sentence
-FIXED = 4  # the columns image, split, group and label, by which split.csv and predictions.csv begin
-
-
-@dataclasses.dataclass(frozen=True)
-class Rows:
-    """Lines of split.csv or predictions.csv: NumPy arrays with a row an image.
-
-    ``values`` are the other columns, (n, len(names)): texts, or numbers in predictions.csv.
-    """
-
-    image: Any
-    split: Any
-    group: Any
-    label: Any
-    names: tuple[str, ...]
-    values: Any
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-    def where(self, chosen: Any) -> Rows:
-        """Those rows that an index array or a mask chooses."""
-        image, split, group, label = (
-            column[chosen] for column in (self.image, self.split, self.group, self.label)
-        )
-        return Rows(image, split, group, label, self.names, self.values[chosen])
 
 
 class Study:
@@ -99,18 +71,31 @@ class Study:
     @functools.cached_property
     def split(self) -> Rows | None:
         """split.csv: every image, and what is known of it."""
-        found: Rows | None = self._read("split.csv", _rows)
+        found: Rows | None = self._read("split.csv", with_texts)
         return found
 
     @functools.cached_property
     def predictions(self) -> Rows | None:
-        """predictions.csv: calibrated probabilities of the images for validation and for test."""
+        """predictions.csv: calibrated probabilities of the images for validation and for test; of
+        a cross-validation those of all folds for test."""
+        found: Rows | None = self._read("predictions.csv", with_numbers)
+        return found if found is not None else joined([x.tested for x in self.folds])
 
-        def numbers(text: str) -> Rows:
-            found = _rows(text)
-            return dataclasses.replace(found, values=found.values.astype(np.float64))
+    @functools.cached_property
+    def folds(self) -> list[Study]:
+        """The runs of a cross-validation, one a fold; none of a single run."""
+        inside = [path.parent for path in self.folder.glob("fold-*/run.toml")]
+        return [Study(path) for path in sorted(inside, key=lambda path: (len(path.name), path))]
 
-        found: Rows | None = self._read("predictions.csv", numbers)
+    @functools.cached_property
+    def lines(self) -> dict[str, str]:
+        """The name of each image → where it stands in predictions.csv: an image goes by that."""
+        found: dict[str, str] = {}
+        for fold in self.folds:
+            tested = {} if fold.tested is None else dict.fromkeys(map(str, fold.tested.image))
+            found |= {name: f"{fold.folder.name}, {fold.lines[name]}" for name in tested}
+        if not self.folds and self.predictions is not None:
+            found = {str(name): f"line {i}" for i, name in enumerate(self.predictions.image, 2)}
         return found
 
     @property
@@ -162,7 +147,8 @@ class Study:
     def dataset(self) -> tg.Dataset | None:
         """The run's images, or None where they cannot be read; a note says why."""
         try:
-            found: tg.Dataset = tg.plugins.walk("run_images", self.folder)
+            run = self.folds[0] if self.folds else self
+            found: tg.Dataset = tg.plugins.walk("run_images", run.folder)
         except (TensorgraphError, OSError) as error:
             self.notes.append(f"the images cannot be read, so the report shows none: {error}")
             return None
@@ -232,6 +218,12 @@ class Study:
 
     def missing(self, file: str, what: str) -> str:
         """The sentence of a section whose file is not in the folder."""
+        if self.folds:
+            one = self.folds[0].folder
+            where = (
+                f"Each of the {len(self.folds)} folds has its own: 'tensorgraph report {one.name}'"
+            )
+            return self.text(f"{where} in this folder shows that of the first.", "missing")
         return self.text(f"This run has no {file}, so {what}.", "missing")
 
     def _read(self, name: str, parse: Callable[[str], Any]) -> Any:
@@ -245,14 +237,3 @@ class Study:
                 f"{path}: damaged or cut short ({error}); 'tensorgraph evaluate {self.folder}' "
                 "or a new run writes it again"
             ) from error
-
-
-def _rows(text: str) -> Rows:
-    head, *lines = list(csv.reader(io.StringIO(text, newline="")))
-    if head[:FIXED] != ["image", "split", "group", "label"][: len(head[:FIXED])]:
-        raise ValueError("its header does not begin with image,split,group,label")
-    if uneven := next((i for i, x in enumerate(lines, 2) if len(x) != len(head)), None):
-        raise ValueError(f"line {uneven} has not {len(head)} values")
-    cells = np.array(lines, str).reshape(len(lines), len(head))
-    image, split, group, label = cells.T[:FIXED]
-    return Rows(image, split, group, label, tuple(head[FIXED:]), cells[:, FIXED:])

@@ -18,14 +18,11 @@ MOST = 4
 def at_a_glance(study: Study) -> str:
     found, run = study.evaluation, study.run
     model = run.get("model", {}).get("name", "a model")
-    epochs = len(study.history)
-    body = study.text(
-        f"{model} was trained on {study.data} for {count(epochs, 'epoch')}, to tell apart "
-        f"{_listed(study.classes)}."
-        if study.task == "classification"
-        else f"{model} was trained on {study.data} for {count(epochs, 'epoch')}: "
-        f"{_listed(study.classes)}."
-    )
+    how = f"for {count(len(study.history), 'epoch')}"
+    if study.folds:
+        how = f"{len(study.folds)} times, each time without one of as many folds"
+    what = ", to tell apart " if study.task == "classification" else ": "
+    body = study.text(f"{model} was trained on {study.data} {how}{what}{_listed(study.classes)}.")
     if run.get("train", {}).get("control"):
         body += study.text(
             "This is a control: the labels were permuted before training, so nothing could be "
@@ -38,6 +35,11 @@ def at_a_glance(study: Study) -> str:
         )
     body += _headline(found)
     what = "patients" if found.get("resampled_by") == "patient" else "images"
+    if study.folds:
+        body += study.text(
+            "Cross-validated: every image was judged once, by the model that had not been given "
+            "its fold, and the figures are of all together."
+        )
     body += study.text(
         f"Measured on {count(found['n'], 'image')} of the split “{found['split']}”, which training "
         f"was not given. Under each figure stands its 95 % interval: resampling {what} would move "

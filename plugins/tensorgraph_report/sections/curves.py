@@ -9,7 +9,8 @@ import numpy as np
 
 from tensorgraph_report import parts
 from tensorgraph_report.operating import Rates, calibration, rates
-from tensorgraph_report.study import Rows, Study
+from tensorgraph_report.rows import Rows
+from tensorgraph_report.study import Study
 
 MOST = len(parts.COLOURS)  # curves that can be told apart in one plot
 POINTS = 1500  # of a scatter plot

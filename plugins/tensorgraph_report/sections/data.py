@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tensorgraph_report import parts
+from tensorgraph_report.rows import Rows
 from tensorgraph_report.sections import count
-from tensorgraph_report.study import Rows, Study
+from tensorgraph_report.study import Study
 
 ORDER = ("train", "val", "test")
 FEWEST = 5  # images of one value: what is rarer could point to a person, and is put together

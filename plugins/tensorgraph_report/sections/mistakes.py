@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tensorgraph_report.study import Rows, Study
+from tensorgraph_report.rows import Rows
+from tensorgraph_report.study import Study
 
 SHOWN = 12
 
@@ -99,8 +100,6 @@ def _largest(study: Study, rows: Rows) -> str:
 
 
 def _shown(study: Study, rows: Rows, chosen: Any, said: list[str], caption: str, alt: str) -> str:
-    every = study.predictions
-    line = {str(n): i for i, n in enumerate(every.image, 2)} if every is not None else {}
     names = [str(rows.image[i]) for i in chosen]
-    captions = [f"line {line[name]}: {said[i]}" for name, i in zip(names, chosen, strict=True)]
+    captions = [f"{study.lines[name]}: {said[i]}" for name, i in zip(names, chosen, strict=True)]
     return study.gallery(names, captions, caption, alt)
