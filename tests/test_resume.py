@@ -93,6 +93,7 @@ def test_ctrl_c(whole):
         "checkpoint.safetensors",
         "history.jsonl",
         "model.safetensors",
+        "provenance.json",
         "run.toml",
         "split.csv",
     ]
