@@ -82,6 +82,15 @@ def test_images_that_only_resemble_are_none():
     assert (one["level"], one["images"]) == ("fine", [])
 
 
+@pytest.mark.parametrize(("correlation", "level"), [(0.94, "fine"), (0.99, "error")])
+def test_how_much_alike_is_too_much(correlation, level):
+    images = blobs(200) - 128.0
+    mixed = correlation * images[:50] + np.sqrt(1 - correlation**2) * images[50:100]
+    images[100:150] = mixed * images[:50].std() / mixed.std()
+    one = found(dataset(np.clip(images + 128, 0, 255).astype(np.uint8)), "near duplicates")
+    assert one["level"] == level
+
+
 def test_colour_volumes_and_images_that_are_the_same_all_over():
     draw = np.random.default_rng(0)
     colour = np.repeat(blobs(60), 3, 1)

@@ -66,12 +66,13 @@ def test_sampling_that_cannot_be():
 def test_a_balanced_epoch_has_as_many_of_each_class():
     data, indices = dataset(np.tile(UNEQUAL, 2)), np.arange(10, 200)
     settings = Train(sampling="balanced", seed=3)
-    seen = set()
+    seen, longest = set(), set()
     for number in range(12):
         found = balance.epoch(settings, data, indices, number)
         assert len(found) == 190 and set(found) <= set(indices)
         counts = np.bincount(data.labels[found], minlength=3)
         assert np.ptp(counts) <= 1
+        longest.add(int(counts.argmax()))
         times = np.bincount(found, minlength=200)[indices]
         for k in range(3):
             own = times[data.labels[indices] == k]
@@ -80,6 +81,7 @@ def test_a_balanced_epoch_has_as_many_of_each_class():
         assert np.min(halves) > 4, "the classes are mixed"
         seen |= set(found.tolist())
         assert np.array_equal(found, balance.epoch(settings, data, indices, number))
+    assert longest == {0, 1, 2}, "what is left over goes to each class in turn"
     assert seen == set(indices.tolist()), "every image comes sooner or later"
 
 

@@ -84,6 +84,7 @@ def test_a_run_folder_is_complete():
         "history.jsonl",
         "model.safetensors",
         "predictions.csv",
+        "provenance.json",
         "run.toml",
         "split.csv",
     ]
