@@ -18,6 +18,11 @@ FOLDS = 5
 FEWEST = 10  # images of a site, for it to be asked about
 LOSS = 0.05  # of AUC by hiding a corner: more than a corner should matter
 RECOGNISED = 0.6  # the lower end of the interval from which on a site counts as recognised
+MAYBE = {
+    **dict.fromkeys(CORNERS, "A marker or a label there may give the class away."),
+    "border": "It may show what the images are about; a frame or a label there may also give the "
+    "class away.",
+}
 Row = dict[str, Any]
 
 
@@ -207,10 +212,10 @@ def _findings(found: Row) -> Iterator[str]:
     """What a reader must not overlook."""
     worse = -1 if found["metric"] == "auc" else 1
     for row in found["hidden"]:
-        if row["change"] in (*CORNERS, "border") and (lost := _lost(found, row)):
+        if row["change"] in MAYBE and (lost := _lost(found, row)):
             yield (
-                f"The model reads the {row['change']}: with it hidden the {lost}. A marker, a "
-                "label or a frame there may give the class away."
+                f"The model reads the {row['change']}: with it hidden the {lost}. "
+                f"{MAYBE[row['change']]}"
             )
     for row in found["sites"]:
         if row["low"] is not None and row["low"] > RECOGNISED:
