@@ -33,8 +33,8 @@ def study(folder):
     for i in range(30):
         tags = {**PLANTED, "PatientID": f"{PLANTED['PatientID']}-{i // 2:04}"}
         tags |= {"InstitutionName": "St. Elsewhere", "PatientAge": "070Y", "PatientSex": "F"}
-        pixels = draw.integers(0, 900, (8, 8)).astype(np.uint16) + 900 * (i % 2)
-        dicom_file(folder / "ab"[i % 2] / f"{i}.dcm", pixels, **tags)
+        pixels = draw.integers(0, 900, (8, 8)).astype(np.uint16) + 900 * (i // 2 % 2)
+        dicom_file(folder / "ab"[i // 2 % 2] / f"{i}.dcm", pixels, **tags)
     return folder
 
 

@@ -56,7 +56,8 @@ def probed(tmp_path_factory):
     folder, found = tmp_path_factory.mktemp("shift"), {}
     for marked in ("", "class", "site"):
         run = folder / (marked or "plain")
-        options = ("--data", "scans", "--model", "mlp", "--epochs", "12", "--out", run)
+        options = ["--data", "scans", "--model", "mlp", "--epochs", "12", "--out", run]
+        options += ["--set", "data.mixed_groups=true"]
         plant = ("--set", f"data.options={{marked='{marked}'}}", "--set", "train.compile=false")
         assert command("train", *options, *plant) == 0
         assert command("shift", run) == 0

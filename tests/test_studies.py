@@ -73,17 +73,35 @@ def test_split_csv_of_other_labels_and_columns(tmp_path):
 
 def test_groups_by_a_pattern_of_the_path():
     pictures("data", "cat", "dog", n=40)
-    assert command(*train("--data", "data", "--set", "data.group=/([0-9])[0-9]?[.]png")) == 0
+    assert (
+        command(
+            *train(
+                "--data",
+                "data",
+                "--set",
+                "data.group=/([0-9])[0-9]?[.]png",
+                "--set",
+                "data.mixed_groups=true",
+            )
+        )
+        == 0
+    )
     homes = {}
     for row in rows():
         assert row["group"] == row["image"].split("/")[1][0]
         assert homes.setdefault(row["group"], row["split"]) == row["split"]
 
 
-def test_a_patient_of_two_classes_is_told(capsys):
+def test_a_patient_of_two_classes(said, capsys):
     path = Path(manifest())
     path.write_text(path.read_text().replace("dog/0.png,dog,p6", "dog/0.png,dog,p1"))
-    assert command(*train("--data", str(path))) == 0
+    error = said(*train("--data", str(path)))
+    assert (
+        "patient (group) 'p1' has images of 'cat' and 'dog'; so it is with 1 of 12 groups "
+        "(patients); mend the labels, or, where the class is that of an image and not of a "
+        "patient, say so: --set data.mixed_groups=true"
+    ) in error
+    assert command(*train("--data", str(path), "--set", "data.mixed_groups=true")) == 0
     assert "1 of 12 groups (patients) have images of several classes" in capsys.readouterr().out
 
 

@@ -59,7 +59,7 @@ def named(settings: Settings) -> Settings:
 def run(settings: Settings) -> Run:
     """Load the data, build the model and what trains it, under the settings in force."""
     seed = settings.train.seed
-    dataset = shares.checked(feed.load(settings.data, seed))
+    dataset = shares.checked(feed.load(settings.data, seed), settings.data.mixed_groups)
     if settings.train.control:
         dataset = control.permuted(dataset, seed)
     settings = dataclasses.replace(

@@ -34,6 +34,7 @@ class Data:
     group: str | None = keys.key(
         None, "the name of a column, or a pattern of the images' names with one (group)", keys.text
     )
+    mixed_groups: bool = keys.key(False, "true or false", keys.flag)
     folds: int | None = keys.whole(None, 2)
     fold: int | None = keys.whole(None, 1)
     strict: bool = keys.key(False, "true or false", keys.flag)

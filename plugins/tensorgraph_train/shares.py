@@ -18,24 +18,30 @@ SPLIT = "split.csv"
 HEADER = ("image", "split", "group", "label")
 
 
-def checked(dataset: tg.Dataset) -> tg.Dataset:
-    """The dataset with a note of the groups that have images of several classes.
+def checked(dataset: tg.Dataset, mixed: bool) -> tg.Dataset:
+    """The dataset; where groups may be ``mixed``, with a note of those of several classes.
 
-    Raises ``DataError`` where a part lacks one of the classes.
+    Raises ``DataError`` where a part lacks one of the classes, or a group is mixed and may not be.
     """
     if dataset.task != "regression":
         _check_classes(dataset)
     if dataset.task != "classification" or dataset.groups is None:
         return dataset
-    pairs = np.unique(np.stack([_numbered(dataset.groups), dataset.labels]), axis=1)[0]
-    _, counts = np.unique(pairs, return_counts=True)
-    several = int((counts > 1).sum())
-    if not several:
+    names, numbers = np.unique(np.asarray(dataset.groups), return_inverse=True)
+    pairs = np.unique(np.stack([numbers, dataset.labels]), axis=1)
+    several = np.flatnonzero(np.bincount(pairs[0]) > 1)
+    if not len(several):
         return dataset
-    note = (
-        f"{several:,} of {len(counts):,} groups (patients) have images of several classes; each "
-        "group is in one part all the same."
-    )
+    count = f"{len(several):,} of {len(names):,} groups (patients)"
+    if not mixed:
+        first = several[0]
+        classes = " and ".join(repr(dataset.classes[k]) for k in pairs[1][pairs[0] == first])
+        raise DataError(
+            f"{dataset.name}: patient (group) {str(names[first])!r} has images of {classes}; so "
+            f"it is with {count}; mend the labels, or, where the class is that of an image and not "
+            "of a patient, say so: --set data.mixed_groups=true"
+        )
+    note = f"{count} have images of several classes; each group is in one part all the same."
     return dataclasses.replace(dataset, notes=(*dataset.notes, note))
 
 
@@ -53,10 +59,6 @@ def _check_classes(dataset: tg.Dataset) -> None:
                 f"said of it; move some there, or leave the class out ({part} has {len(labels):,} "
                 "images)"
             )
-
-
-def _numbered(groups: Any) -> Any:
-    return np.unique(np.asarray(groups), return_inverse=True)[1]
 
 
 def part_of(dataset: tg.Dataset) -> list[str]:
