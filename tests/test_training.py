@@ -196,7 +196,7 @@ def test_a_loss_of_each_image_is_said_before_training(capsys):
 
 
 def test_a_metric_that_is_not_defined_is_said_before_training(monkeypatch):
-    monkeypatch.setattr(shares, "checked", lambda dataset: dataset)  # a class is missing in val
+    monkeypatch.setattr(shares, "checked", lambda dataset, mixed: dataset)  # val has one class
     np.savez(
         "one.npz",
         train_images=np.zeros((8, 4, 4), np.uint8),
