@@ -28,7 +28,7 @@ KERNELS = ("reciprocal", "shared", "im2col")
 SHAPES = """
 [trial]
 op = "sigmoid"
-rows = [{inputs = [[200, 1280]]}]  # where 15 % more rows take 15 % longer
+rows = [{inputs = [[200, 1280]]}]
 [trial-product]
 op = "matmul"
 columns = ["m", "k", "n"]
@@ -38,12 +38,19 @@ op = "conv"
 rows = [{inputs = [[64, 6, 14, 14], [16, 6, 5, 5]]}]
 """
 PLUGIN = """
+import time
+
 import tensorgraph
 from tensorgraph_numpy.kernels.activation import sigmoid
 
 def burning(x):
-    sigmoid(x[: round({part} * len(x))])  # thrown away: so much more work
-    return sigmoid(x)
+    start = time.perf_counter()
+    out = sigmoid(x)
+    now = time.perf_counter()
+    end = now + {part} * (now - start)  # so much longer, whatever the machine does
+    while time.perf_counter() < end:
+        pass
+    return out
 
 @tensorgraph.hookimpl
 def register_kernels(register):
