@@ -2,7 +2,6 @@
 
 import gc
 import os
-import statistics
 import subprocess
 import sys
 import time
@@ -139,7 +138,7 @@ def test_time_grows_linearly_in_the_batch(at_once, name, capsys):
             start = time.perf_counter()
             step(x, y).item()
             times.append(time.perf_counter() - start)
-        each[n] = statistics.median(times) / n
+        each[n] = min(times) / n  # what else the machine does only adds
     with capsys.disabled():
         shown = ", ".join(f"{n}: {1e6 * s:.1f}" for n, s in each.items())
         print(f"\n{name}, microseconds per sample by batch: {shown}")
