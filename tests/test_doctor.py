@@ -170,7 +170,9 @@ def test_every_plugin_with_its_time_or_its_error(tmp_path):
     assert lines[first + 2] == f"at {tmp_path}/stranger_broken.py:1"
     assert "unused left out by TENSORGRAPH_DISABLE_PLUGINS" in lines
     (line,) = [x for x in lines if x.startswith("TENSORGRAPH_DISABLE_PLUGINS no plugin ")]
-    assert "no plugin is named 'brokn'; did you mean 'broken'? Known: audit, bench, " in line
+    assert (
+        "no plugin is named 'brokn'; did you mean 'broken'? Known: audit, bench, broken, " in line
+    )
 
 
 def test_what_two_plugins_claim_is_listed_as_contested(tmp_path):

@@ -14,6 +14,7 @@ def test_without_numba(monkeypatch, said, capsys):
     assert "warm-up: Numba is not installed here; pip install 'tensorgraph[jit]'" in said("warm-up")
     assert command("doctor") == 0
     out = " ".join(capsys.readouterr().out.split())
+    assert "or else op by op" in out
     assert "numba Numba is not installed here; pip install 'tensorgraph[jit]'" in out
 
 
