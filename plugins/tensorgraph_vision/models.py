@@ -81,15 +81,8 @@ def small_cnn(
     """Padded 3x3 convolutions, each with batch norm, ReLU and pooling, then the classes: fits
     images of 4x4 and more, such as the 8x8 digits."""
     layers = tg.layers
-    stages = []
-    for count in filters:
-        stages += [
-            layers.conv2d(count, 3, padding=1),
-            layers.batch_norm2d(),
-            tg.activations.relu,
-            layers.max_pool2d(2),
-        ]
-    return sequence(*stages, layers.flatten(), layers.dropout(dropout), layers.linear(classes))
+    kinds = layers.conv2d, layers.batch_norm2d, layers.max_pool2d
+    return _small_cnn(*kinds, classes, filters, dropout)
 
 
 def small_cnn3d(
@@ -98,14 +91,17 @@ def small_cnn3d(
     """``small_cnn`` of volumes (N, C, D, H, W): padded 3x3x3 convolutions, each with batch norm,
     ReLU and pooling, then the classes; of 4x4x4 and more."""
     layers = tg.layers
-    stages = []
+    kinds = layers.conv3d, layers.batch_norm3d, layers.max_pool3d
+    return _small_cnn(*kinds, classes, filters, dropout)
+
+
+def _small_cnn(
+    conv: Any, norm: Any, pool: Any, classes: int, filters: Sequence[int], dropout: float
+) -> tg.Layer:
+    stages: list[Any] = []
     for count in filters:
-        stages += [
-            layers.conv3d(count, 3, padding=1),
-            layers.batch_norm3d(),
-            tg.activations.relu,
-            layers.max_pool3d(2),
-        ]
+        stages += [conv(count, 3, padding=1), norm(), tg.activations.relu, pool(2)]
+    layers = tg.layers
     return sequence(*stages, layers.flatten(), layers.dropout(dropout), layers.linear(classes))
 
 
