@@ -48,6 +48,7 @@ OTHERS = {
     "tensorgraph_train": "numpy rich safetensors typer",
     "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",
+    "tensorgraph_explain": "PIL numpy typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",
     "tensorgraph_report": "PIL jinja2 markupsafe matplotlib numpy safetensors typer",

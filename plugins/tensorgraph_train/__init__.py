@@ -20,6 +20,8 @@ def register_walks(register: Register) -> None:
     register("dataset", "tensorgraph_train.prepare:dataset_of")
     register("run_file", "tensorgraph_train.parts:written_and_read")
     register("run_images", "tensorgraph_train.opened:images")
+    register("model_inputs", "tensorgraph_train.opened:inputs")
+    register("training_step", "tensorgraph_train.opened:step")
     register("trained_model", "tensorgraph_train.opened:model")
     register("trained", "tensorgraph_train.outcome:trained")
 

@@ -67,10 +67,10 @@ def answers(folder: Path, paths: Sequence[Path], abstain: float | None) -> Itera
             f"--abstain: the model of {folder} predicts a number, {card.classes[0]}, and no "
             "probabilities; leave it out"
         )
-    options = _options(folder)
+    options = file_options(folder)
     waiting: list[Image] = []
     for path in files(paths):
-        waiting += _read(path, card, options)
+        waiting += read(path, card, options)
         while len(waiting) >= BATCH:
             yield from _asked(card, model, waiting[:BATCH], abstain)
             del waiting[:BATCH]
@@ -78,7 +78,8 @@ def answers(folder: Path, paths: Sequence[Path], abstain: float | None) -> Itera
         yield from _asked(card, model, waiting, abstain)
 
 
-def _options(folder: Path) -> dict[str, Any]:
+def file_options(folder: Path) -> dict[str, Any]:
+    """The options of the run's reader that change what is read from a file."""
     path = folder / prepare.RUN_FILE
     if not path.exists():
         return {}
@@ -86,7 +87,8 @@ def _options(folder: Path) -> dict[str, Any]:
     return {k: v for k, v in (settings.data.options or {}).items() if k in OF_FILES}
 
 
-def _read(path: Path, card: Card, options: dict[str, Any]) -> Iterator[Image]:
+def read(path: Path, card: Card, options: dict[str, Any]) -> Iterator[Image]:
+    """The images of a file, as the model takes them."""
     channels, *size = card.input
     source = tg.datasets["image"]
     own = source.load(path, **options)
@@ -95,14 +97,16 @@ def _read(path: Path, card: Card, options: dict[str, Any]) -> Iterator[Image]:
         yield Image(str(one.names[at]), one, at, tuple(own.images.shape[2:]))
 
 
+def given(image: Image, card: Card) -> Any:
+    """What the model is given for an image (1, C, …)."""
+    return Feed(image.dataset, card.mean, card.std, card.dtype).images(np.array([image.at])).numpy()
+
+
 def _asked(
     card: Card, model: tg.Layer, images: Sequence[Image], abstain: float | None
 ) -> Iterator[Answer]:
     decision = card.decision or {}
-    inputs = [
-        Feed(x.dataset, card.mean, card.std, card.dtype).images(np.array([x.at])).numpy()
-        for x in images
-    ]
+    inputs = [given(x, card) for x in images]
     outputs, own = likeness.features(model, tg.tensor(np.concatenate(inputs)))
     found = scores.finite(outputs)
     if card.task == "regression":

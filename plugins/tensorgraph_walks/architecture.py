@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tensorgraph import config
+from tensorgraph_walks.summary import flops_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +26,8 @@ class Step:
     reads: list[Step]
     output: Spec
     parameters: int = 0
+    trainable: int = 0
+    flops: int = 0
     is_op: bool = False
     then: list[str] = dataclasses.field(default_factory=list)
 
@@ -51,11 +54,13 @@ class _Watch(config.Listener):
             self.running.append(None)
             return
         parameters = {p for _, inner in layer.layers() for p in inner.own_parameters()}
-        own = sum(p.size for p in parameters - self.counted)
+        new = parameters - self.counted
+        own = sum(p.size for p in new)
+        trainable = sum(p.size for p in new if p.requires_grad)
         self.counted |= parameters
         options = layer._options()
         title = type(layer).__name__ + (f"({options})" if options else "")
-        self.running.append(Step(path, title, [self.made[id(x)]], x.spec, own))
+        self.running.append(Step(path, title, [self.made[id(x)]], x.spec, own, trainable))
 
     def leave(self, layer: Layer, out: Tensor) -> None:
         step = self.running.pop()
@@ -67,12 +72,15 @@ class _Watch(config.Listener):
         self, op: Op[...], inputs: tuple[Tensor, ...], params: Mapping[str, Any], out: Tensor
     ) -> None:
         inside = next((step for step in self.running if step is not None), None)
+        cost = flops_of(op, out.spec, tuple(x.spec for x in inputs), params)
         sources = [self.made[id(x)] for x in inputs if id(x) in self.made]
         if inside is None:
-            self._add(Step("", op.name, list(dict.fromkeys(sources)), out.spec, is_op=True), out)
+            reads = list(dict.fromkeys(sources))
+            self._add(Step("", op.name, reads, out.spec, flops=cost, is_op=True), out)
         else:
             new = [s for s in sources if s is not inside and s not in inside.reads]
             inside.reads += new
+            inside.flops += cost
             self.made[id(out)] = inside
             self.alive.append(out)
 
@@ -117,6 +125,7 @@ def _folded(steps: Iterable[Step]) -> list[Step]:
             continue
         source.then.append(step.title)
         source.output = step.output
+        source.flops += step.flops
         left.remove(step)
         for other in left:
             other.reads = [source if x is step else x for x in other.reads]

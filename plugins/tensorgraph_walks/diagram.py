@@ -22,8 +22,9 @@ TRAINED, PLAIN = "#dcebf7", "#f4f6f8"  # boxes with parameters, and without
 def diagram(model: Layer, x: Spec) -> str:
     """An SVG of what ``model`` does with an input of this spec; needs no data.
 
-    A box is a layer, or an op between layers: what it is, the shape of what it gives without the
-    batch, its parameters, and the ops done to its result at once. Lines lead to who reads it. It
+    A box is a layer, or an op between layers: what it is, the ops done to its result at once, what
+    it costs in operations, what is frozen, the shape of what it gives without the batch, and its
+    parameters. Lines lead to who reads it. It
     has no style sheet and no script, so that a page with a strict policy can hold it.
     """
     steps = architecture(model, x, MOST)
@@ -70,7 +71,16 @@ def _rows(step: Step) -> list[str]:
         said = [f"{step.title}, {then}"]
     else:
         said = [step.title, then]
-    return [*said, shape + counted]
+    return [*said, *_costs(step), shape + counted]
+
+
+def _costs(step: Step) -> list[str]:
+    """Operations for one image, and what of the parameters is frozen."""
+    said = [f"{step.flops:,} FLOPs"] if step.flops else []
+    if step.trainable < step.parameters:
+        part = "" if not step.trainable else f"{step.parameters - step.trainable:,} "
+        said.append(f"{part}frozen")
+    return [" · ".join(said)] if said else []
 
 
 def _height(rows: list[str]) -> float:

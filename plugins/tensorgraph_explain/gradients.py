@@ -1,0 +1,77 @@
+"""Maps that are gradients: saliency, SmoothGrad, integrated gradients.
+
+Each takes a model (N, C, …) → (N, classes), images, and classes, and returns a NumPy array of the
+images' shape.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import tensorgraph as tg
+from tensorgraph_explain.asking import Target, answers, gradient, like, scores
+
+NOISE_KEY = (0, 0, 0, 0)  # of SmoothGrad: the same picture every time
+
+
+def saliency(model: tg.Layer, x: tg.Tensor, target: Target = None) -> Any:
+    """How much the score changes with each value, whichever way (Simonyan et al., 2013)."""
+    return np.abs(gradient(model, x, answers(model, x, target)).numpy())
+
+
+def smooth_grad(
+    model: tg.Layer,
+    x: tg.Tensor,
+    target: Target = None,
+    *,
+    noise: float = 0.15,
+    samples: int = 25,
+) -> Any:
+    """The mean saliency of noisy copies (Smilkov et al., 2017); ``noise`` is the standard deviation
+    as a share of the range of all values."""
+    chosen, values = answers(model, x, target), x.numpy()
+    std = noise * float(values.max() - values.min())
+    key = tg.tensor(NOISE_KEY, dtype="uint32", backend=x.backend.name)
+    with tg.use(backend=x.backend.name):
+        drawn = tg.ops.normal((samples, *x.shape), std=std, dtype=x.dtype, key=key)
+    return np.mean([saliency(model, x + drawn[i], chosen) for i in range(samples)], axis=0)
+
+
+def integrated_gradients(
+    model: tg.Layer,
+    x: tg.Tensor,
+    target: Target = None,
+    *,
+    baseline: float = 0.0,
+    steps: int = 50,
+) -> Any:
+    """The gradient on the straight way from an image of ``baseline`` to this one, summed up by
+    Gauss and Legendre's rule, times that way (Sundararajan et al., 2017); signed.
+
+    Its sum is the score less that of the baseline, up to the error of the rule: ``completeness``.
+    """
+    chosen, way = answers(model, x, target), x - baseline
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    total = np.zeros(x.shape)
+    for node, weight in zip((1 + nodes) / 2, weights / 2, strict=True):
+        total += weight * gradient(model, way * float(node) + baseline, chosen).numpy()
+    return total * way.numpy()
+
+
+def completeness(
+    model: tg.Layer,
+    x: tg.Tensor,
+    target: Target,
+    attribution: Any,
+    *,
+    baseline: float = 0.0,
+) -> Any:
+    """How far the sum of an attribution is from what it is to explain: for each image the
+    difference of both, as a share of the score less that of the baseline."""
+    chosen = answers(model, x, target)
+    before = scores(model, like(x, np.full(x.shape, baseline)), chosen)
+    gained = scores(model, x, chosen).astype(np.float64) - before
+    found = np.asarray(attribution).reshape(len(x), -1).sum(1)
+    return np.abs(found - gained) / np.maximum(np.abs(gained), 1e-12)

@@ -1,0 +1,100 @@
+"""Maps as pictures: laid over their image or as tiles, with what is said of them, as PNG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # of Okabe and Ito (2008), which everybody tells apart
+SIDE = 240  # pixels: the longer side of a panel
+TILES = 64  # the most that are shown of many maps
+MARGIN, LINE = 12, 18
+INK, FAILED = (27, 31, 36), (176, 32, 32)
+
+
+def flat(image: Any, at: int | None = None) -> Any:
+    """The image (C, H, W), or of a volume (C, D, H, W) the slice ``at``, else the middle one."""
+    if image.ndim < 4:
+        return image
+    return image[:, image.shape[1] // 2 if at is None else at]
+
+
+def grey(image: Any, white: float) -> Any:
+    """An image (C, H, W) as colours from 0 to 1 (H, W, 3); what has more than 8 bits is stretched
+    between its own 0.5 and 99.5 percentiles."""
+    x = np.asarray(image, np.float64)
+    low, high = (0.0, white) if white == 255 else np.percentile(x, [0.5, 99.5])
+    x = np.clip((x - low) / max(high - low, 1e-12), 0, 1)
+    return np.moveaxis(x[:3] if len(x) >= 3 else np.repeat(x[:1], 3, axis=0), 0, 2)
+
+
+def coloured(map: Any, below: Any) -> Any:
+    """A map (H, W) over colours (H, W, 3): what is for the class in one colour, what is against it
+    in another, both from its largest value down to nothing."""
+    largest = np.abs(map).max()
+    strength = np.abs(map) / largest if largest > 0 else np.zeros(map.shape)
+    colour = np.where((map >= 0)[..., None], FOR, AGAINST) / 255
+    return below + strength[..., None] * (colour - below)
+
+
+def over(image: Any, white: float, map: Any) -> tuple[Any, Any]:
+    """The image, and the map (C, …) over it; of a volume the slice that has most of the map."""
+    whole = map.sum(0)
+    at = None if whole.ndim < 3 else int(np.abs(whole).sum((1, 2)).argmax())
+    plain = grey(flat(image, at), white)
+    pale = 0.5 + 0.5 * plain.mean(2, keepdims=True).repeat(3, axis=2)
+    return plain, coloured(whole if at is None else whole[at], pale)
+
+
+def tiles(maps: Any) -> Any:
+    """Maps (C, …) side by side on white, each by its own largest value."""
+    shown = flat(maps)[:TILES]
+    across = math.ceil(math.sqrt(len(shown)))
+    height, width = shown.shape[1:]
+    sheet = np.ones((math.ceil(len(shown) / across) * (height + 1), across * (width + 1), 3))
+    for i, map in enumerate(shown):
+        top, left = i // across * (height + 1), i % across * (width + 1)
+        one = np.ones((height, width, 3))
+        sheet[top : top + height, left : left + width] = coloured(map, 0.93 * one)
+    return sheet[:-1, :-1]
+
+
+def panels(shown: Sequence[tuple[str, Any]], says: Sequence[tuple[str, bool]]) -> Image.Image:
+    """Pictures side by side with a title each, and sentences below; True: in the colour of what
+    went wrong."""
+    font = ImageFont.load_default(13)
+    made = [(title, _sized(picture)) for title, picture in shown]
+    height = max(picture.height for _, picture in made)
+    longest = max(font.getlength(text) for text, _ in says)
+    width = max(len(made) * (SIDE + MARGIN) + MARGIN, math.ceil(longest) + 2 * MARGIN)
+    sheet = Image.new("RGB", (width, height + LINE * (len(says) + 1) + 3 * MARGIN), "white")
+    draw = ImageDraw.Draw(sheet)
+    for i, (title, picture) in enumerate(made):
+        left = MARGIN + i * (SIDE + MARGIN)
+        draw.text((left, MARGIN), title, INK, font)
+        sheet.paste(picture, (left, MARGIN + LINE))
+    for i, (text, wrong) in enumerate(says):
+        top = 2 * MARGIN + LINE + height + LINE * i
+        draw.text((MARGIN, top), text, FAILED if wrong else INK, font)
+    return sheet
+
+
+def save(path: Path, picture: Image.Image) -> None:
+    """In one step: a picture is never half-written."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    picture.save(temporary, "PNG", optimize=True)
+    temporary.replace(path)
+
+
+def _sized(colours: Any) -> Image.Image:
+    pixels = np.rint(np.clip(colours, 0, 1) * 255).astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    scale = SIDE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    way = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS
+    return image.resize(size, way)
