@@ -13,6 +13,7 @@ from training_help import command
 import tensorgraph as tg
 
 BUILT_IN = [name.replace("_", "-") for name in tensorgraph_report.SECTIONS]
+BUILT_IN.insert(BUILT_IN.index("robustness") + 1, "explanations")  # of another plugin
 FINDINGS = [
     ("patients across splits", "fine", "No patient is in two splits."),
     ("exact duplicates", "warning", "2 images are equal."),

@@ -263,6 +263,7 @@ def test_sections_of_strangers(run, capsys):
     assert ids[ids.index("robustness") : ids.index("model") + 1] == [
         "robustness",
         "breaks",
+        "explanations",
         "house-rules",
         "model",
     ]

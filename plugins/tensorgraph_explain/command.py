@@ -53,7 +53,7 @@ def explain(
     Each picture comes with its sanity check: beside the map stands that of the same model with
     random weights, and where the two are alike it is said that the map does not show the model.
     """
-    with tg.use(backend=backend or tg.config.choose("backend").value):
+    with tg.use(backend=backend):
         found = _explained(folder, images, method or USUAL, of_class, layer, out)
     if as_json:
         print(json.dumps(found, indent=1, ensure_ascii=False))

@@ -1,4 +1,4 @@
-"""Explanations: what decides the answers to a few test images, and whether the maps can be trusted."""
+"""Explanations: what decides the answers to a few test images, and whether the maps hold."""
 
 from __future__ import annotations
 

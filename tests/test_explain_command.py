@@ -1,0 +1,86 @@
+"""tensorgraph explain and tensorgraph draw: what they write, say and refuse."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from PIL import Image
+from report_help import manifest, report
+from tensorgraph_explain.pictures import FAILED
+from training_help import command
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("explain")
+    data = manifest(folder / "images")
+    chosen = ("--model", "small_cnn", "--epochs", "1", "--set", "train.compile=false")
+    assert command("train", "--data", data, "--out", folder / "run", *chosen) == 0
+    return folder / "run"
+
+
+def test_pictures_are_written_with_their_check(run, tmp_path, capsys):
+    images = run.parent / "images"
+    chosen = [images / "0-0.png", images / "1-1.png"]
+    assert command("explain", run, *chosen, "--out", tmp_path, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [Path(r["file"]).name for r in rows if r["method"] == "grad_cam"] == [
+        "001-0-0-grad_cam.png",
+        "002-1-1-grad_cam.png",
+    ]
+    assert len(rows) == 6
+    for row in rows:
+        assert Image.open(row["file"]).width > 3 * 240
+        assert row["says"][-1].startswith("sanity check ")
+        assert row["passed"] == ("FAILED" not in row["says"][-1])
+        assert list(row["random_down_to"])[-1] == "0"
+    assert all("completeness error" in r["says"][0] for r in rows if r["method"][0] == "i")
+
+
+def test_edges_are_said_to_fail(run, tmp_path, capsys):
+    image = run.parent / "images" / "0-0.png"
+    chosen = ("--method", "edges", "--method", "filters", "--method", "translation")
+    assert command("explain", run, image, "--out", tmp_path, *chosen) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "FAILED: this map does not show the model" in lines[0]
+    assert "of the places" in lines[2]
+    colours = Image.open(tmp_path / "001-0-0-edges.png").convert("RGB").getcolors(1 << 20)
+    assert FAILED in [colour for _, colour in colours]
+
+
+def test_the_class_can_be_chosen(run, tmp_path, capsys):
+    image = run.parent / "images" / "0-0.png"
+    for name in ("normal", "ill"):
+        assert command("explain", run, image, "--out", tmp_path, "--class", name) == 0
+        assert f": {name}; " in capsys.readouterr().out
+
+
+def test_mistakes(run, said):
+    image = run.parent / "images" / "0-0.png"
+    assert "--class: the model has no 'il'" in said("explain", run, image, "--class", "il")
+    assert "--method: there is no 'gradcam'" in said("explain", run, image, "--method", "gradcam")
+
+
+def test_the_model_and_a_step_are_drawn(run, tmp_path, capsys):
+    before = (run / "model.safetensors").read_bytes()
+    assert command("draw", run, "--out", tmp_path) == 0
+    assert capsys.readouterr().out.split() == [
+        str(tmp_path / "model.svg"),
+        str(tmp_path / "step.svg"),
+    ]
+    model, step = (ElementTree.parse(tmp_path / f"{n}.svg").getroot() for n in ("model", "step"))
+    texts = [text.text for text in model.iter(f"{SVG}text")]
+    assert any("FLOPs" in text for text in texts)
+    assert any("parameters" in text for text in texts)
+    assert [*step.iter(f"{SVG}g")]
+    assert (run / "model.safetensors").read_bytes() == before
+
+
+def test_the_report_has_a_section(run):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    text = report(run).text["explanations"]
+    assert "occlusion" in text and "sanity check passed" in text
