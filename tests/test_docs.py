@@ -11,7 +11,8 @@ COURSE = ROOT / "docs" / "course.md"
 PLUGINS = ROOT / "docs" / "extending" / "README.md"
 PLANS = ROOT / "docs" / "plans.md"
 CHECKING = ROOT / "docs" / "checking.md"
-PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS, CHECKING]
+EXPLAINING = ROOT / "docs" / "explaining.md"
+PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS, CHECKING, EXPLAINING]
 EXAMPLES = [(page, block) for page in PAGES if page.exists() for block in blocks(page, "python")]
 
 pytestmark = pytest.mark.skipif(not COURSE.exists(), reason="the pages are not here")

@@ -136,7 +136,7 @@ def test_any_model_on_any_backend(name, model, shape, backend):
     made = tg.models[model](4).train()
     made.infer_shape(x.spec)
     if model == "mlp" and name in OF_FEATURES:
-        with pytest.raises(ConfigError, match="this model has no (layer|conv)"):
+        with pytest.raises(ConfigError, match=r"this model has no (layer|conv)"):
             walk(name, made, x)
         return
     found = walk(name, made, x)
