@@ -35,9 +35,14 @@ def test_a_sequence():
     root = drawn(model)
     assert boxes(root) == {
         "input": ["input", "3×32×32"],
-        "0": ["Conv2d(8, 3, padding=1), then relu", "8×32×32 · 224 parameters", "0"],
+        "0": [
+            "Conv2d(8, 3, padding=1), then relu",
+            "458,752 FLOPs",
+            "8×32×32 · 224 parameters",
+            "0",
+        ],
         "2": ["Flatten", "8192", "2"],
-        "3": ["Linear(5)", "5 · 40,965 parameters", "3"],
+        "3": ["Linear(5)", "81,925 FLOPs", "5 · 40,965 parameters", "3"],
     }
     assert lines(root) == {("input", "0"), ("0", "2"), ("2", "3")}
 
@@ -46,8 +51,18 @@ def test_a_shortcut_is_a_line_of_its_own():
     layers = tg.layers
     body = layers.sequential(layers.conv2d(3, 3, padding=1), layers.batch_norm2d())
     root = drawn(layers.sequential(layers.residual(body), layers.flatten(), layers.linear(2)))
-    assert boxes(root)["add"] == ["add", "3×32×32"]
+    assert boxes(root)["add"] == ["add", "3,072 FLOPs", "3×32×32"]
     assert {("input", "0.body.0"), ("input", "add"), ("0.body.1", "add")} <= lines(root)
+
+
+def test_what_is_frozen_is_said():
+    layers = tg.layers
+    inner = layers.sequential(layers.flatten(), layers.linear(4))
+    model = layers.sequential(inner, layers.linear(2))
+    inner.freeze()
+    root = drawn(model, tg.Spec((1, 1, 2, 3), "float32"))
+    assert boxes(root)["0.1"][1:3] == ["52 FLOPs · frozen", "4 · 28 parameters"]
+    assert boxes(root)["1"][1:3] == ["18 FLOPs", "2 · 10 parameters"]
 
 
 class Both(tg.Layer):
@@ -63,7 +78,7 @@ class Both(tg.Layer):
 
 def test_an_op_on_what_others_read_too_is_a_box():
     root = drawn(Both(), tg.Spec((1, 3), "float32"))
-    assert boxes(root)["relu"] == ["relu", "4"]
+    assert boxes(root)["relu"] == ["relu", "4 FLOPs", "4"]
     assert lines(root) == {("input", "first"), ("first", "relu"), ("first", "add"), ("relu", "add")}
 
 
@@ -114,8 +129,9 @@ def test_boxes_do_not_overlap_and_lie_within():
 def test_what_is_long_is_cut():
     root = drawn(tg.models["resnet18"](classes=2))
     assert max(len(text) for texts in boxes(root).values() for text in texts) <= 46
-    title, row, path = boxes(root)["layer2.0.downsample.0"]
+    title, cost, row, path = boxes(root)["layer2.0.downsample.0"]
     assert title.startswith("Conv2d(128, 1, stride=2")
+    assert cost == "4,194,304 FLOPs"  # 128·16·16 values, each of 64 products and sums
     assert row == "128×16×16 · 8,192 parameters"
     assert path.startswith("…")
     assert path.endswith("downsample.0")
