@@ -51,6 +51,17 @@ def test_edges_are_said_to_fail(run, tmp_path, capsys):
     assert FAILED in [colour for _, colour in colours]
 
 
+def test_a_model_without_feature_maps(run, tmp_path, capsys):
+    chosen = ("--model", "mlp", "--epochs", "1", "--set", "train.compile=false")
+    data = run.parent / "images" / "manifest.csv"
+    assert command("train", "--data", data, "--out", tmp_path / "run", *chosen) == 0
+    capsys.readouterr()
+    image = run.parent / "images" / "0-0.png"
+    assert command("explain", tmp_path / "run", image, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in rows] == ["occlusion", "integrated_gradients"]
+
+
 def test_the_class_can_be_chosen(run, tmp_path, capsys):
     image = run.parent / "images" / "0-0.png"
     for name in ("normal", "ill"):

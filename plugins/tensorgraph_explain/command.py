@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,6 @@ import typer
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import near_miss
-
-USUAL = ("grad_cam", "occlusion", "integrated_gradients")
 
 
 def explain(
@@ -54,57 +53,57 @@ def explain(
     random weights, and where the two are alike it is said that the map does not show the model.
     """
     with tg.use(backend=backend):
-        found = _explained(folder, images, method or USUAL, of_class, layer, out)
+        found = []
+        for row in _explained(folder, images, method, of_class, layer, out):
+            found.append(row)
+            if not as_json:
+                print(f"{row['file']}: {row['class']}; {'; '.join(row['says'])}")
     if as_json:
         print(json.dumps(found, indent=1, ensure_ascii=False))
-        return
-    for row in found:
-        print(f"{row['file']}: {row['class']}; {'; '.join(row['says'])}")
 
 
 def _explained(
     folder: Path,
     images: list[Path],
-    names: Any,
+    names: list[str] | None,
     of_class: str | None,
     layer: str | None,
     out: Path | None,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
+    """A row for each picture, once it is written."""
     from tensorgraph_explain import methods, pictures
     from tensorgraph_explain.asking import answers
     from tensorgraph_explain.sanity import sanity
 
-    ways = {name: methods.method(name, layer) for name in names}
     asked = tg.plugins.walk("model_inputs", folder, images)
     if of_class is not None and of_class not in asked.classes:
         raise ConfigError(f"--class: the model has no {near_miss(of_class, asked.classes)}")
     wanted = None if of_class is None else asked.classes.index(of_class)
+    ways = {name: methods.method(name, layer) for name in names or methods.usual(asked.model)}
     out = out or folder / "explain"
-    out.mkdir(parents=True, exist_ok=True)
-    found = []
     for number, (name, image, white, values) in enumerate(asked.images, 1):
         x = tg.tensor(values)
         target = answers(asked.model, x, wanted)
+        label = asked.classes[target[0]]
         stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)
         for way, run in ways.items():
             map = run(asked.model, x, target)
-            checked = sanity(run, asked.model, x, target)
-            said = [methods.remark(way, asked.model, x, target, map), checked.says(0)]
-            said = [text for text in said if text]
-            label = asked.classes[target[0]]
-            if methods.METHODS[way].over:
-                plain, drawn = pictures.over(image, white, map[0])
-                random = pictures.over(image, white, checked.random[0])[1]
-            else:
-                plain = pictures.grey(pictures.flat(image), white)
-                drawn, random = pictures.tiles(map[0]), pictures.tiles(checked.random[0])
-            shown = [("image", plain), (way, drawn), ("random weights", random)]
-            lines = [f"{label}: {methods.METHODS[way].says}", *said]
+            found = sanity(run, asked.model, x, target)
+            remark = methods.remark(way, asked.model, x, target, map)
+            says = [text for text in (remark, found.says(0)) if text]
+            kind = methods.METHODS[way]
+            maps = {way: map[0], "random weights": found.random[0]}
+            lines = [f"{label}: {kind.says}", *says]
             path = out / f"{number:03}-{stem}-{way}.png"
-            marked = [(text, "FAILED" in text) for text in lines]
-            pictures.save(path, pictures.panels(shown, marked))
-            row = {"image": name, "method": way, "class": label, "file": str(path), "says": said}
-            passed, alike = bool(checked.passed[0]), checked.alike[:, 0].tolist()
-            stages = dict(zip(checked.layers, alike, strict=True))
-            found.append({**row, "passed": passed, "random_down_to": stages})
-    return found
+            out.mkdir(parents=True, exist_ok=True)
+            shown = pictures.beside(image, white, maps, kind.over)
+            pictures.save(path, pictures.panels(shown, lines, not found.passed[0]))
+            yield {
+                "image": name,
+                "method": way,
+                "class": label,
+                "file": str(path),
+                "says": says,
+                "passed": bool(found.passed[0]),
+                "random_down_to": dict(zip(found.layers, found.alike[:, 0].tolist(), strict=True)),
+            }

@@ -43,6 +43,12 @@ METHODS = {
 }
 
 
+def usual(model: tg.Layer) -> list[str]:
+    """The methods that are asked unless others are named: Grad-CAM of what has a convolution."""
+    convolves = any(p.ndim > 2 for p in model.parameters())
+    return ["grad_cam"] * convolves + ["occlusion", "integrated_gradients"]
+
+
 def method(name: str, layer: str | None) -> Method:
     """The method of that name, at a layer if one is given and the method looks at one."""
     if name not in METHODS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,13 +64,25 @@ def tiles(maps: Any) -> Any:
     return sheet[:-1, :-1]
 
 
-def panels(shown: Sequence[tuple[str, Any]], says: Sequence[tuple[str, bool]]) -> Image.Image:
-    """Pictures side by side with a title each, and sentences below; True: in the colour of what
-    went wrong."""
+def beside(image: Any, white: float, maps: Mapping[str, Any], laid: bool) -> dict[str, Any]:
+    """The image and maps of it by their titles; ``laid``: over the image, else as tiles."""
+    if laid:
+        drawn = {title: over(image, white, map) for title, map in maps.items()}
+        plain = next(iter(drawn.values()))[0]
+        return {"image": plain, **{title: both[1] for title, both in drawn.items()}}
+    return {
+        "image": grey(flat(image), white),
+        **{title: tiles(map) for title, map in maps.items()},
+    }
+
+
+def panels(shown: Mapping[str, Any], says: Sequence[str], failed: bool) -> Image.Image:
+    """Pictures side by side with their titles, and sentences below; the last in another colour if
+    something failed."""
     font = ImageFont.load_default(13)
-    made = [(title, _sized(picture)) for title, picture in shown]
+    made = [(title, _sized(picture)) for title, picture in shown.items()]
     height = max(picture.height for _, picture in made)
-    longest = max(font.getlength(text) for text, _ in says)
+    longest = max(font.getlength(text) for text in says)
     width = max(len(made) * (SIDE + MARGIN) + MARGIN, math.ceil(longest) + 2 * MARGIN)
     sheet = Image.new("RGB", (width, height + LINE * (len(says) + 1) + 3 * MARGIN), "white")
     draw = ImageDraw.Draw(sheet)
@@ -78,8 +90,9 @@ def panels(shown: Sequence[tuple[str, Any]], says: Sequence[tuple[str, bool]]) -
         left = MARGIN + i * (SIDE + MARGIN)
         draw.text((left, MARGIN), title, INK, font)
         sheet.paste(picture, (left, MARGIN + LINE))
-    for i, (text, wrong) in enumerate(says):
+    for i, text in enumerate(says):
         top = 2 * MARGIN + LINE + height + LINE * i
+        wrong = failed and i == len(says) - 1
         draw.text((MARGIN, top), text, FAILED if wrong else INK, font)
     return sheet
 

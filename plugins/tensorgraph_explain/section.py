@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph.errors import ConfigError, TensorgraphError
+from tensorgraph.errors import TensorgraphError
 from tensorgraph_explain import pictures
 from tensorgraph_explain.asking import answers
-from tensorgraph_explain.methods import METHODS
+from tensorgraph_explain.methods import METHODS, usual
 from tensorgraph_explain.sanity import sanity
 
 MOST = 4  # images
-SHOWN = ("grad_cam", "occlusion", "integrated_gradients")
 
 
 def explanations(study: Any) -> str:
@@ -29,12 +28,9 @@ def explanations(study: Any) -> str:
     x = _inputs(study, chosen)
     target = answers(model, x, None)
     maps, verdicts, rows = {}, [], []
-    for name in SHOWN:
+    for name in usual(model):
         run = METHODS[name].run
-        try:
-            maps[name] = run(model, x, target)
-        except ConfigError:
-            continue  # Grad-CAM of a model without feature maps
+        maps[name] = run(model, x, target)
         found = sanity(run, model, x, target)
         verdicts.append((name, found))
         rows.append([name, METHODS[name].says, f"{int(found.passed.sum())} of {len(chosen)}"])
