@@ -53,26 +53,30 @@ def sanity(
     draws: int = 3,
     most: int = 5,
 ) -> Sanity:
-    """Ask ``method`` again with random weights, ``draws`` times in ``most`` stages or fewer. A map
-    that is the same everywhere shows nothing, and counts as unchanged."""
+    """Ask ``method`` again with random weights: in ``most`` stages or fewer, and with all of them
+    random ``draws`` times, of which the last stage has the mean.
+
+    A map that is the same everywhere shows nothing, and counts as unchanged.
+    """
     chosen = answers(model, x, target)
     own = method(model, x, chosen)
-    kept, found = config.random_state(), []
+    other, kept = copy.deepcopy(model), config.random_state()
+    stages = _stages(other, x, most)
+    found, last = [], []
     try:
         tg.seed(0)  # the same verdict every time
-        for _ in range(draws):
-            other = copy.deepcopy(model)
-            stages = _stages(other, x, most)
-            rows = []
+        for layers in stages:
+            _draw_anew(layers)
+            random = method(other, x, chosen)
+            found.append(alike(own, random))
+        for _ in range(draws - 1):
             for layers in stages:
-                for states in layers.values():
-                    _draw_anew(states)
-                random = method(other, x, chosen)
-                rows.append(alike(own, random))
-            found.append(rows)
+                _draw_anew(layers)
+            last.append(alike(own, method(other, x, chosen)))
     finally:
         config.set_random_state(kept)
-    return Sanity(tuple([*layers][-1] for layers in stages), np.mean(found, axis=0), random)
+    found[-1] = np.mean([found[-1], *last], axis=0)
+    return Sanity(tuple([*layers][-1] for layers in stages), np.array(found), random)
 
 
 def alike(first: Any, second: Any) -> Any:
@@ -121,7 +125,8 @@ def _stages(model: tg.Layer, x: tg.Tensor, most: int) -> list[dict[str, list[Sta
     return [{str(name): owned[str(name)] for name in part} for part in names]
 
 
-def _draw_anew(states: list[State]) -> None:
-    for state in states:
-        with tg.use(backend=state.backend.name):
-            state.assign(state.initializer(state.spec))
+def _draw_anew(layers: dict[str, list[State]]) -> None:
+    for states in layers.values():
+        for state in states:
+            with tg.use(backend=state.backend.name):
+                state.assign(state.initializer(state.spec))
