@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +53,8 @@ def step(folder: Path) -> tuple[tg.Layer, Step, tuple[tg.Tensor, tg.Tensor]]:
     """The walk ``training_step``: the model, what its training does with a batch, and a batch.
     Nothing of it is written to the folder."""
     found = outcome.trained(folder)
-    run = Run(found.settings, found.feed, found.card, found.model.train())
-    batch = run.train_indices[: found.settings.train.batch_size]
+    train = dataclasses.replace(found.settings.train, compile=False)  # the caller may compile it
+    settings = dataclasses.replace(found.settings, train=train)
+    run = Run(settings, found.feed, found.card, found.model.train())
+    batch = run.train_indices[: train.batch_size]
     return found.model, run.step, (found.feed.images(batch), found.feed.labels(batch))
