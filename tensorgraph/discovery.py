@@ -95,7 +95,7 @@ class Plugins:
             if self.manager.has_plugin(name):
                 self.manager.unregister(name=name)
             for offer in offers:
-                offer.registry.explain(offer.name, f"plugin {name!r} was not loaded: {error}")
+                offer.registry.note_absence(offer.name, f"plugin {name!r} was not loaded: {error}")
             raise
         for offer in offers:
             offer.registry.put(*offer[1:], plugin=name)

@@ -49,7 +49,7 @@ class Registry(Mapping[str, Any]):
                 f"TENSORGRAPH_DISABLE_PLUGINS={plugin}"
             )
 
-    def explain(self, name: str, reason: str) -> None:
+    def note_absence(self, name: str, reason: str) -> None:
         """Tell who asks for a name that was offered and is not here the reason."""
         self._missing.setdefault(name, reason)
 
