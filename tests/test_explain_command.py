@@ -33,7 +33,8 @@ def test_pictures_are_written_with_their_check(run, tmp_path, capsys):
     ]
     assert len(rows) == 6
     for row in rows:
-        assert Image.open(row["file"]).width > 3 * 240
+        with Image.open(row["file"]) as picture:
+            assert picture.width > 3 * 240
         assert row["says"][-1].startswith("sanity check ")
         assert row["passed"] == ("FAILED" not in row["says"][-1])
         assert list(row["random_down_to"])[-1] == "0"
@@ -47,7 +48,8 @@ def test_edges_are_said_to_fail(run, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert "FAILED: this map does not show the model" in lines[0]
     assert "of the places" in lines[2]
-    colours = Image.open(tmp_path / "001-0-0-edges.png").convert("RGB").getcolors(1 << 20)
+    with Image.open(tmp_path / "001-0-0-edges.png") as picture:
+        colours = picture.convert("RGB").getcolors(1 << 20)
     assert FAILED in [colour for _, colour in colours]
 
 

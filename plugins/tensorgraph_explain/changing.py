@@ -36,7 +36,7 @@ def occlusion(
         for n, side, step in zip(x.shape[2:], sides, steps, strict=True)
     ]
     lost, times = np.zeros((len(x), 1, *x.shape[2:])), np.zeros(x.shape[2:])
-    places = [
+    places: list[Any] = [
         (..., *(slice(a, a + side) for a, side in zip(corner, sides, strict=True)))
         for corner in itertools.product(*starts)
     ]

@@ -36,7 +36,7 @@ def explanations(study: Any) -> str:
         rows.append([name, METHODS[name].says, f"{int(found.passed.sum())} of {len(chosen)}"])
     figure = _drawn(study, chosen, maps, [study.classes[t] for t in target])
     failed = [name for name, found in verdicts if not found.passed.all()]
-    body = study.text(
+    body: str = study.text(
         "What in an image decides the answer, for test images of each class. A map counts only if "
         "it is another once the weights are random (Adebayo et al., 2018)."
     )
