@@ -26,11 +26,13 @@ METHODS = {
     "saliency": Way(gradients.saliency, "how much the score changes with each value"),
     "smooth_grad": Way(gradients.smooth_grad, "the mean saliency of noisy copies"),
     "integrated_gradients": Way(
-        gradients.integrated_gradients, "what each value adds to the score: red for, blue against"
+        gradients.integrated_gradients,
+        "what each value adds to the score: orange for, blue against",
     ),
     "grad_cam": Way(inside.grad_cam, "where the feature maps speak for the class", of_layer=True),
     "occlusion": Way(
-        changing.occlusion, "what the score loses where a window is hidden: red for, blue against"
+        changing.occlusion,
+        "what the score loses where a window is hidden: orange for, blue against",
     ),
     "translation": Way(
         changing.translation,
