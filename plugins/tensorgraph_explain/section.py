@@ -37,7 +37,7 @@ def explanations(study: Any) -> str:
     figure = _drawn(study, chosen, maps, [study.classes[t] for t in target])
     failed = [name for name, found in verdicts if not found.passed.all()]
     body: str = study.text(
-        "What in an image decides the answer, for test images of each class. A map counts only if "
+        "What in an image decides the answer, for a few test images. A map counts only if "
         "it is another once the weights are random (Adebayo et al., 2018)."
     )
     if failed:
