@@ -46,6 +46,7 @@ OTHERS = {
     "tensorgraph_metrics": "numpy",
     "tensorgraph_study": "numpy rich sklearn typer",
     "tensorgraph_train": "numpy rich safetensors typer",
+    "tensorgraph_transfer": "numpy rich safetensors typer",
     "tensorgraph_audit": "numpy rich sklearn typer",
     "tensorgraph_check": "numpy rich typer",
     "tensorgraph_explain": "PIL numpy typer",

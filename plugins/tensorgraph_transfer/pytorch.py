@@ -16,6 +16,7 @@ from tensorgraph.errors import DataError
 from tensorgraph_transfer.pickled import BYTES, Reader, Storage, Stored, tensors
 
 MAGIC = 0x1950A86A20F9469CFC6C  # what the older format begins with
+WITHIN = ("state_dict", "model_state_dict", "model")  # where a checkpoint has the model's
 Bytes = Callable[[Storage], bytes]
 
 
@@ -57,7 +58,7 @@ def _zipped(path: Path) -> dict[str, Any]:
 
             with archive.open(head) as pickle:
                 tree = Reader(pickle, str(path)).read()
-            return arrays(tensors(tree, str(path)), storage, path)
+            return arrays(tensors(_model(tree), str(path)), storage, path)
     except (zipfile.BadZipFile, EOFError, OverflowError, NotImplementedError) as error:
         raise DataError(f"{path}: not a whole zip archive: {error}") from error
 
@@ -71,8 +72,7 @@ def _older(path: Path, content: Any) -> dict[str, Any]:
     _, machine, tree, keys = (Reader(content, what).read() for _ in range(4))
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise DataError(f"{path}: refused: it was not written on a little-endian machine")
-    found = list(tensors(tree, what))
-    wanted = {x.storage.key: x.storage for _, x in found}
+    wanted = {x.storage.key: x.storage for _, x in tensors(tree, what)}
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise DataError(f"{path}: refused: the list of its storages is no list of names")
     contents = {}
@@ -87,7 +87,14 @@ def _older(path: Path, content: Any) -> dict[str, Any]:
             raise DataError(f"{path}: storage {key} is cut off")
     if missing := wanted.keys() - contents.keys():
         raise DataError(f"{path}: storage {min(missing)} is not there")
+    found = tensors(_model(tree), what)
     return arrays(found, lambda storage: contents[storage.key], path)
+
+
+def _model(tree: Any) -> Any:
+    """Of a checkpoint with the optimizer's state and more, the model's part."""
+    inner = [tree[k] for k in WITHIN if k in tree] if isinstance(tree, dict) else []
+    return next((part for part in inner if isinstance(part, dict)), tree)
 
 
 def arrays(found: Iterable[tuple[str, Stored]], read: Bytes, path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tensorgraph import hookimpl
 from tensorgraph.data import Dataset
 from tensorgraph.errors import ConfigError
 from tensorgraph.hookspecs import Register
-from tensorgraph_vision import models, resnet
+from tensorgraph_vision import efficientnet, models, resnet
 
 SOURCES = {
     "digits": "",
@@ -79,3 +79,4 @@ def register_models(register: Register) -> None:
         register(name, getattr(models, name))
     for name in ("resnet18", "resnet50"):
         register(name, getattr(resnet, name))
+    register("efficientnet_lite0", efficientnet.efficientnet_lite0)
