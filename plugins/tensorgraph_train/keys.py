@@ -122,6 +122,31 @@ def threshold(value: Any) -> str | Table:
     return {"sensitivity": float(least)}
 
 
+def frozen(value: Any) -> str | int | tuple[str, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    return text(value) if isinstance(value, str) else tuple(map(text, several(value)))
+
+
+def factors(value: Any) -> float | Table:
+    """One number, or one for each pattern."""
+    if not isinstance(value, dict):
+        return positive_numbers([value])[0]
+    return dict(zip(value, positive_numbers([*value.values()])))
+
+
+def several(value: Any) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise ValueError
+    return list(value)
+
+
+def head(value: Any) -> str:
+    if value not in ("new", "keep"):
+        raise ValueError
+    return str(value)
+
+
 def channels(value: Any) -> int:
     if isinstance(value, bool) or value not in (1, 3):
         raise ValueError

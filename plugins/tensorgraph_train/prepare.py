@@ -20,6 +20,7 @@ from tensorgraph_train import (
     runfile,
     shares,
     tasks,
+    transfer,
 )
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.runfile import BY_TASK, Data, Named, Settings, near
@@ -70,7 +71,7 @@ def run(settings: Settings) -> Run:
     mean, std = settings.data.mean, settings.data.std
     channels = dataset.images.shape[1]
     if mean is None or std is None:
-        found = feed.statistics(dataset)
+        found = transfer.scaling(settings, channels) or feed.statistics(dataset)
         mean, std = mean or found[0], std or found[1]
     for key, value in (("mean", mean), ("std", std)):
         if len(value) != channels:
@@ -81,7 +82,9 @@ def run(settings: Settings) -> Run:
     tg.seed(seed)
     model = checkpoint.make_model(settings.model, dataset.classes)
     _fit_to(model, images.spec, dataset, settings.model.name)
-    data = dataclasses.replace(absolute(settings).data, mean=mean, std=std)
+    moved = transfer.begun(settings, model)
+    settings = absolute(settings)
+    data = dataclasses.replace(settings.data, mean=mean, std=std)
     train = dataclasses.replace(
         settings.train,
         backend=tg.config.get_backend().name,
@@ -101,7 +104,7 @@ def run(settings: Settings) -> Run:
         task=dataset.task,
         target=images.target,
     )
-    return Run(settings, images, card, model)
+    return Run(settings, images, card, model, moved)
 
 
 def _fit_to(model: tg.Layer, image: tg.Spec, dataset: tg.Dataset, name: str) -> None:
@@ -183,15 +186,19 @@ def _at(settings: Settings, key: str) -> Any:
             value = getattr(value, name)
         else:
             raise ConfigError(f"no key {key}{near(name, ())}")
+    if key == "transfer.weights" and value != transfer.PRETRAINED:
+        return _absolute(value)
     return _absolute(value) if key == "data.path" else value
 
 
 def absolute(settings: Settings) -> Settings:
     """The same from every folder."""
-    if settings.data.path is None:
-        return settings
-    data = dataclasses.replace(settings.data, path=_absolute(settings.data.path))
-    return dataclasses.replace(settings, data=data)
+    moved, data = settings.transfer, settings.data
+    if data.path is not None:
+        data = dataclasses.replace(data, path=_absolute(data.path))
+    if moved is not None and moved.weights not in (None, transfer.PRETRAINED):
+        moved = dataclasses.replace(moved, weights=_absolute(str(moved.weights)))
+    return dataclasses.replace(settings, data=data, transfer=moved)
 
 
 def _absolute(path: str) -> str:

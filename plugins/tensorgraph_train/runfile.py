@@ -100,6 +100,26 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """Where training begins and what of it stays: weights from elsewhere, frozen parts, learning
+    rates of each part as shares of the optimizer's."""
+
+    weights: str | None = keys.key(None, 'the path of a file, or "pretrained"', keys.text)
+    head: str = keys.key("new", '"new" or "keep"', keys.head)
+    freeze: str | int | tuple[str, ...] = keys.key(
+        (),
+        '"body", a whole number of parts from the input on, or a list of patterns of names',
+        keys.frozen,
+    )
+    lr: float | Mapping[str, float] = keys.key(
+        1.0,
+        "a number above 0, from each part to the next, or a table of patterns and such numbers",
+        keys.factors,
+    )
+    unfreeze: int | None = keys.whole(None, 1)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that a run depends on."""
 
@@ -107,12 +127,19 @@ class Settings:
     model: Named = field(default_factory=lambda: Named("small_cnn"))
     train: Train = field(default_factory=Train)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    transfer: Transfer | None = None
 
     def toml(self) -> str:
         return toml.dumps(_plain(self))
 
 
-SECTIONS: dict[str, type] = {"data": Data, "model": Named, "train": Train, "evaluate": Evaluate}
+SECTIONS: dict[str, type] = {
+    "data": Data,
+    "model": Named,
+    "train": Train,
+    "evaluate": Evaluate,
+    "transfer": Transfer,
+}
 
 
 def _plain(value: Any) -> Any:

@@ -24,8 +24,17 @@ class Run:
     ``records`` holds a table for each finished epoch since the start or resumption.
     """
 
-    def __init__(self, settings: Settings, images: Feed, card: Card, model: tg.Layer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        images: Feed,
+        card: Card,
+        model: tg.Layer,
+        transfer: Any = None,
+    ) -> None:
+        """``transfer`` freezes what a run file's section of that name says."""
         train = settings.train
+        self.transfer = transfer
         self.settings = settings
         self.feed = images
         self.card = card
@@ -37,7 +46,9 @@ class Run:
         self.best: dict[str, Any] = {}
         self.seconds = 0.0  # that training took, since the start or resumption
         self.loss = self._loss()
-        self.optimizer: tg.Optimizer = parts.make(
+        kind = tg.optimizers[train.optimizer.name]
+        self.optimizer: tg.Optimizer = parts.guarded(
+            kind if transfer is None else transfer.optimizer(kind),
             tg.optimizers,
             "train.optimizer",
             train.optimizer,
@@ -127,6 +138,8 @@ class Run:
         start = saved = time.perf_counter()
         before = progress.seen
         self.model.train()
+        if self.transfer is not None:
+            self.transfer.begin(progress.epoch)
         for batch, x in self.feed.ahead(self._batches()[progress.batch :]):
             if not self._train(batch, x):
                 raise DivergedError(self._diverged())

@@ -29,8 +29,7 @@ def parts(model: tg.Layer) -> list[list[str]]:
 
 
 def _normalises(layer: tg.Layer) -> bool:
-    kinds = [layer for name, layer in tg.layers.items() if name.endswith("_norm") or "norm" in name]
-    return isinstance(layer, tuple(kinds))
+    return isinstance(layer, tuple(kind for name, kind in tg.layers.items() if "norm" in name))
 
 
 def matching(model: tg.Layer, pattern: str, key: str) -> list[str]:
@@ -39,10 +38,10 @@ def matching(model: tg.Layer, pattern: str, key: str) -> list[str]:
     found = [name for name in names if any(fnmatch.fnmatchcase(x, pattern) for x in paths(name))]
     if not found:
         close = difflib.get_close_matches(pattern, {x for n in names for x in paths(n)}, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
         tops = ", ".join(dict.fromkeys(name.partition(".")[0] for name in names))
         raise ConfigError(
-            f"{key}: no parameter is called {pattern!r}{hint} The model's parts are: {tops}"
+            f"{key}: no parameter is called {pattern!r}{hint}. The model's parts are {tops}"
         )
     return found
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import tensorgraph as tg
-from tensorgraph import ops
 
 FACTOR = "factor"
 
@@ -29,11 +28,12 @@ class Discriminative(tg.Optimizer):
     ) -> tuple[tg.Tensor, Mapping[str, tg.Tensor]]:
         value, new = super().update(p, g, memory, scalars)
         factor = scalars[FACTOR]
-        return (value if factor == 1 else p + ops.multiply(value - p, factor)), new
+        return (value if factor == 1 else p + (value - p) * factor), new
 
 
 def discriminative(kind: type[tg.Optimizer], factors: Sequence[float]) -> type[tg.Optimizer]:
     """The optimizer's class with a factor for each of its parameters."""
     if all(factor == 1 for factor in factors):
         return kind
-    return type(kind.__name__, (Discriminative, kind), {"factors": tuple(factors)})
+    made: Any = type(kind.__name__, (Discriminative, kind), {"factors": tuple(factors)})
+    return cast(type[tg.Optimizer], made)

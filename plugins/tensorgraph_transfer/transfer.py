@@ -30,8 +30,8 @@ class Transfer:
         self.unfreeze = unfreeze
         self.frozen = self._frozen(freeze)
         self.factors = self._factors(lr)
-        if len(self.frozen) == len(model.named_parameters()) and unfreeze is None:
-            raise ConfigError("transfer.freeze: every parameter is frozen: nothing is left to train")
+        if len(self.frozen) == len(model.named_parameters()):
+            raise ConfigError("transfer.freeze: all is frozen, and nothing is left to train")
         if unfreeze is not None and not self.frozen:
             raise ConfigError("transfer.unfreeze: nothing is frozen; say what in transfer.freeze")
 
