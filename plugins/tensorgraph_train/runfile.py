@@ -117,6 +117,7 @@ class Transfer:
         keys.factors,
     )
     unfreeze: int | None = keys.whole(None, 1)
+    keep: bool = keys.key(True, "true or false", keys.flag)
 
 
 @dataclass(frozen=True)

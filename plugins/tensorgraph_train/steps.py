@@ -32,7 +32,7 @@ def compiled(step: Step, wanted: bool) -> Step:
     return call
 
 
-def inference(model: tg.Layer, wanted: bool) -> Step:
+def inference(model: Callable[[tg.Tensor], tg.Tensor], wanted: bool) -> Step:
     """What the model says of a batch, compiled if that is wanted."""
     return compiled(lambda x: model(x), wanted)
 

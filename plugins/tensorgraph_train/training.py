@@ -35,6 +35,9 @@ class Run:
         """``transfer`` freezes what a run file's section of that name says."""
         train = settings.train
         self.transfer = transfer
+        self.frozen: Any = None  # the names of the parameters that are, as of this epoch
+        self.source: Any = images  # what gives batches to ``answer``, the model or a part of it
+        self.answer: Any = model
         self.settings = settings
         self.feed = images
         self.card = card
@@ -67,7 +70,7 @@ class Run:
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
         self.fingerprint = feed.fingerprint(images.dataset)
         self.step = steps.compiled(self._step, train.compile)
-        self.infer = steps.inference(model, train.compile)
+        self.infer = self.validate = steps.inference(model, train.compile)
         balance.check(train, images.dataset)
         tasks.check_metric(train, images.dataset, self.val_indices)
         tasks.check_loss(train, images, self.loss)
@@ -137,10 +140,8 @@ class Run:
         n = len(self.train_indices)
         start = saved = time.perf_counter()
         before = progress.seen
-        self.model.train()
-        if self.transfer is not None:
-            self.transfer.begin(progress.epoch)
-        for batch, x in self.feed.ahead(self._batches()[progress.batch :]):
+        self._freeze()
+        for batch, x in self.source.ahead(self._batches()[progress.batch :]):
             if not self._train(batch, x):
                 raise DivergedError(self._diverged())
             self._tell("on_batch")
@@ -162,6 +163,19 @@ class Run:
         progress.batch, progress.loss_sum, progress.seen = 0, 0.0, 0
         self._tell("on_epoch", record)
         self.save()
+
+    def _freeze(self) -> None:
+        """Training mode, but for what is frozen in this epoch."""
+        self.model.train()
+        if self.transfer is None:
+            return
+        frozen = self.transfer.begin(self.progress.epoch)
+        if frozen != self.frozen:
+            self.frozen, compile = frozen, self.settings.train.compile
+            kept = self.transfer.features(self.feed)
+            self.source, self.answer = (self.feed, self.model) if kept is None else (kept, kept)
+            self.step = steps.compiled(self._step, compile)
+            self.validate = steps.inference(self.answer, compile)
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
@@ -196,7 +210,7 @@ class Run:
         return loss
 
     def _forward(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
-        loss = self.loss(self.model(x), y)
+        loss = self.loss(self.answer(x), y)
         return loss if self.penalty is None else loss + self._penalty()
 
     def _penalty(self) -> tg.Tensor:
@@ -208,7 +222,8 @@ class Run:
         loss = self.loss_value
         batch = self._go_back()
         progress = self.progress
-        x, y = self.feed.images(batch), self.feed.labels(batch)
+        ((_, x),) = self.source.ahead([batch])
+        y = self.feed.labels(batch)
         where = first_nonfinite(lambda: self._forward(x, y))
         state = checkpoint.host(self.model.state())
         spoilt = [k for k, x in state.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
@@ -232,7 +247,7 @@ class Run:
         while not done:
             self.resume()
             batches = self._batches()
-            again = self.feed.ahead(batches[self.progress.batch : end])
+            again = self.source.ahead(batches[self.progress.batch : end])
             done = all(self._train(batch, x) for batch, x in again)
             end = self.progress.batch  # sooner if other kernels run now than then
         self.optimizer.lr = self._rate()
@@ -244,7 +259,7 @@ class Run:
         if not len(self.val_indices):
             return {}
         found, loss = scores.run(
-            self.model, self.infer, self.feed, self.val_indices, self.loss, often=True
+            self.answer, self.validate, self.source, self.val_indices, self.loss, often=True
         )
         record = {"val_loss": loss}
         value = -loss

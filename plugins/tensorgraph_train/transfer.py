@@ -33,7 +33,12 @@ def begun(settings: Settings, model: tg.Layer) -> Any:
     if asked is None:
         return None
     found = tg.plugins.walk(
-        "transfer", model, freeze=asked.freeze, lr=asked.lr, unfreeze=asked.unfreeze
+        "transfer",
+        model,
+        freeze=asked.freeze,
+        lr=asked.lr,
+        unfreeze=asked.unfreeze,
+        keep=asked.keep,
     )
     if asked.weights is not None:
         found.load(asked.weights, settings.model.name, asked.head)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 from tensorgraph_transfer import published, weights
+from tensorgraph_transfer.features import Features
 from tensorgraph_transfer.parts import matching, parts
 from tensorgraph_transfer.rates import discriminative
 
@@ -24,10 +26,12 @@ class Transfer:
         freeze: str | int | Sequence[str] = (),
         lr: float | Mapping[str, float] = 1.0,
         unfreeze: int | None = None,
+        keep: bool = True,
     ) -> None:
         self.model = model
         self.parts = parts(model)
         self.unfreeze = unfreeze
+        self.keep = keep
         self.frozen = self._frozen(freeze)
         self.factors = self._factors(lr)
         if len(self.frozen) == len(model.named_parameters()):
@@ -82,8 +86,8 @@ class Transfer:
         open_again = held[max(0, len(held) - epoch // self.unfreeze) :]
         return self.frozen.difference(*open_again)
 
-    def begin(self, epoch: int) -> None:
-        """Freeze for an epoch, once the model is in training mode.
+    def begin(self, epoch: int) -> set[str]:
+        """Freeze for an epoch, once the model is in training mode; returns what is frozen.
 
         A layer whose parameters are all frozen is in evaluation mode with all that is in it: its
         batch norms keep their statistics and use them, its dropout is off.
@@ -95,3 +99,9 @@ class Transfer:
             own = layer.parameters()
             if own and not any(parameter.requires_grad for parameter in own):
                 layer.eval()
+        return frozen
+
+    def features(self, feed: Any) -> Features | None:
+        """What gives the frozen part's features of images in the place of ``feed``, and answers
+        for them in the place of the model; None where there is nothing to keep."""
+        return Features.of(self.model, feed) if self.keep else None
