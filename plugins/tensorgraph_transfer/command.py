@@ -1,4 +1,4 @@
-"""The command ``tensorgraph weights``: what is in a file of weights, another format, differences."""
+"""The command ``tensorgraph weights``: what is in a file, in another format, and differences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def weights(
         str,
         typer.Argument(
             metavar="FILE",
-            help="safetensors, a PyTorch state dict, or the name of a model with published weights.",
+            help="safetensors, a PyTorch state dict, or a model with published weights.",
             show_default=False,
         ),
     ],

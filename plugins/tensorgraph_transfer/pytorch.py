@@ -59,7 +59,9 @@ def _zipped(path: Path) -> dict[str, Any]:
             with archive.open(head) as pickle:
                 tree = Reader(pickle, str(path)).read()
             return arrays(tensors(_model(tree), str(path)), storage, path)
-    except (zipfile.BadZipFile, EOFError, OverflowError, NotImplementedError) as error:
+    except DataError:
+        raise
+    except (zipfile.BadZipFile, EOFError, RuntimeError, ValueError, OSError) as error:
         raise DataError(f"{path}: not a whole zip archive: {error}") from error
 
 
