@@ -186,9 +186,8 @@ def _at(settings: Settings, key: str) -> Any:
             value = getattr(value, name)
         else:
             raise ConfigError(f"no key {key}{near(name, ())}")
-    if key == "transfer.weights" and value != transfer.PRETRAINED:
-        return _absolute(value)
-    return _absolute(value) if key == "data.path" else value
+    path = key == "data.path" or (key == "transfer.weights" and value != transfer.PRETRAINED)
+    return _absolute(value) if path and value is not None else value
 
 
 def absolute(settings: Settings) -> Settings:

@@ -171,11 +171,11 @@ class Run:
             return
         frozen = self.transfer.begin(self.progress.epoch)
         if frozen != self.frozen:
-            self.frozen, compile = frozen, self.settings.train.compile
+            self.frozen, planned = frozen, self.settings.train.compile
             kept = self.transfer.features(self.feed)
             self.source, self.answer = (self.feed, self.model) if kept is None else (kept, kept)
-            self.step = steps.compiled(self._step, compile)
-            self.validate = steps.inference(self.answer, compile)
+            self.step = steps.compiled(self._step, planned)
+            self.validate = steps.inference(self.answer, planned)
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
