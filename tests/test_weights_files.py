@@ -152,7 +152,7 @@ def test_nested_without_end(tmp_path):
     """A list that holds itself, and lists that hold the one before twice."""
     with pytest.raises(DataError, match="nested without end"):
         read(files.archive(tmp_path / "a.pt", b"\x80\x02]q\x00h\x00a."))
-    doubled = b"]" + b"".join(b"q%c](h%ch%ce" % (i, i, i) for i in range(64))
+    doubled = b"(]" + b"".join(b"q%c](h%ch%ce" % (i, i, i) for i in range(64)) + b"t"
     with pytest.raises(DataError, match="nested without end"):
         read(files.archive(tmp_path / "b.pt", b"\x80\x02" + doubled + b"."))
 

@@ -240,7 +240,7 @@ def tensors(tree: Any, what: str) -> Iterator[tuple[str, Stored]]:
         path, node = waiting.pop()
         if isinstance(node, Stored):
             yield path, node
-        elif isinstance(node, dict | list):
+        elif type(node) in (dict, list, tuple):
             items = node.items() if isinstance(node, dict) else enumerate(node)
             inner = [(f"{path}.{key}" if path else str(key), value) for key, value in items]
             waiting += reversed(inner)
