@@ -35,7 +35,7 @@ def tensor(stored, shape, strides, offset=0):
 
 
 def steps(x):
-    return [n // x.itemsize for n in np.ascontiguousarray(x).strides]
+    return [n // x.itemsize for n in np.asarray(x, order="C").strides]
 
 
 def whole(content):

@@ -88,7 +88,7 @@ def _write(path: Path, found: Mapping[str, Any]) -> None:
         raise ConfigError(f"--convert {path}: only safetensors is written; end it in .safetensors")
     if path.exists():
         raise ConfigError(f"--convert {path}: there is such a file already")
-    save_file({name: np.ascontiguousarray(x) for name, x in found.items()}, path)
+    save_file({name: np.asarray(x, order="C") for name, x in found.items()}, path)
     print(f"{path}: {len(found)} tensors written")
 
 

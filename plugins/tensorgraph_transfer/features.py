@@ -33,7 +33,8 @@ class Cut:
                 moving.add(call.out)
             elif not still.isdisjoint(call.inputs):
                 still.add(call.out)
-        self.before = [call for call in program.calls if call.out in still]
+        # what is computed of frozen parameters alone is needed on both sides
+        self.before = [call for call in program.calls if call.out not in moving]
         self.after = [call for call in program.calls if call.out not in still]
         read = {v for call in self.after for v in call.inputs} | set(program.outputs)
         self.crossing = [v for v in still if v in read]
