@@ -50,11 +50,11 @@ class Storage(NamedTuple):
 
     key: str
     dtype: str
-    count: int
+    length: int
 
     @property
     def size(self) -> int:
-        return self.count * BYTES[self.dtype]
+        return self.length * BYTES[self.dtype]
 
 
 class Stored(NamedTuple):
@@ -216,10 +216,10 @@ class Reader:
             raise self.refused(f"a tensor has the shape {shape} and the strides {strides}")
         size = math.prod(shape)
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides)) if size else 0
-        if size > storage.count or last >= storage.count > 0:
+        if size > storage.length or last >= storage.length > 0:
             raise self.refused(
                 f"a tensor of shape {shape}, strides {strides} and offset {offset} lies "
-                f"outside its storage of {storage.count} numbers"
+                f"outside its storage of {storage.length} numbers"
             )
         return Stored(storage, offset, shape, strides)
 

@@ -82,7 +82,7 @@ def _older(path: Path, content: Any) -> dict[str, Any]:
         if key not in wanted:
             raise DataError(f"{path}: refused: no tensor says what storage {key!r} holds")
         head, size = content.read(8), wanted[key].size
-        if len(head) < 8 or struct.unpack("<q", head)[0] != wanted[key].count:
+        if len(head) < 8 or struct.unpack("<q", head)[0] != wanted[key].length:
             raise DataError(f"{path}: storage {key} is cut off, or of another length than said")
         contents[key] = content.read(size)
         if len(contents[key]) < size:

@@ -65,7 +65,7 @@ class Transfer:
         a table the first pattern that fits counts."""
         factors = dict.fromkeys(self.model.named_parameters(), 1.0)
         if isinstance(lr, Mapping):
-            for pattern in reversed(lr):
+            for pattern in reversed([*lr]):
                 for name in matching(self.model, pattern, "transfer.lr"):
                     factors[name] = lr[pattern]
         else:

@@ -35,10 +35,11 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _safetensors(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, deserialize
+    import safetensors
+    from safetensors import SafetensorError
 
     try:
-        parts = deserialize(path.read_bytes())
+        parts: Any = safetensors.deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise DataError(f"{path}: not a whole safetensors file: {error}") from error
     return {name: _array(x, f"{path}: {name}") for name, x in parts}
