@@ -137,7 +137,9 @@ def test_weights_of_another_model(tmp_path):
     path = stored(tmp_path / "net.pt", small())
     other = tg.models.mlp(3)
     other.infer_shape(tg.Spec((1, 3, 8, 8), "float32"))
-    with pytest.raises(ConfigError, match=r"weights of another model: missing: none; not in this model: 0\.weight"):
+    with pytest.raises(
+        ConfigError, match=r"weights of another model: missing: none; not in this model: 0\.weight"
+    ):
         transfer(other).load(str(path), "mlp")
 
 
