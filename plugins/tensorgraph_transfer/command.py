@@ -48,7 +48,7 @@ def weights(
         _write(convert, found)
     elif compare is not None:
         _differences(found, read(compare), str(path), str(compare))
-    else:
+    elif model is None:
         _listing(found)
 
 
