@@ -8,6 +8,7 @@
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 
 import tensorgraph as tg
 
@@ -33,9 +34,7 @@ figure, axes = plt.subplots(1, len(changed), figsize=(15, 3.4), layout="constrai
 for panel, (name, matrix) in zip(axes, changed.items()):
     panel.imshow(matrix, cmap="gray", vmin=0, vmax=digits.white)
     panel.set(title=name, xticks=[], yticks=[])
-    for (row, column), value in zip(
-        [(r, c) for r in range(8) for c in range(8)], matrix.ravel(), strict=True
-    ):
+    for (row, column), value in np.ndenumerate(matrix):
         colour = "black" if value > 8 else "white"
         panel.text(column, row, f"{value:g}", ha="center", va="center", color=colour, fontsize=7)
 plt.show()

@@ -15,7 +15,9 @@ import tensorgraph as tg
 
 tg.seed(0)
 random = np.random.default_rng(0)
-points = np.concatenate([random.normal((-1, -1), 0.8, (60, 2)), random.normal((1, 1), 0.8, (60, 2))])
+points = np.concatenate(
+    [random.normal((-1, -1), 0.8, (60, 2)), random.normal((1, 1), 0.8, (60, 2))]
+)
 x = tg.tensor(points.astype("float32"))
 y = tg.tensor(np.repeat([0.0, 1.0], 60).astype("float32")[:, None])
 

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # 4. The learning rate
 #
-# Gradient descent takes a step against the slope: w becomes w - rate · slope. How long that step is,
-# is the one number that most often decides whether anything is learnt. Too small, and it hardly
-# moves; too large, and every step lands higher on the other side.
+# Gradient descent takes a step against the slope: w becomes w - rate · slope. The rate is the one
+# number that most often decides whether anything is learnt. Too small, and w hardly moves; too
+# large, and every step lands higher on the other side.
 
 # %%
 import matplotlib.pyplot as plt
