@@ -52,6 +52,7 @@ OTHERS = {
     "tensorgraph_explain": "PIL numpy typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",
+    "tensorgraph_search": "matplotlib optuna typer",
     "tensorgraph_report": "PIL jinja2 markupsafe matplotlib numpy safetensors typer",
 }
 SCRIPTS = {"data/make_digits.py"}  # for developers: they made a file, and no module imports them

@@ -18,6 +18,8 @@ def register_callbacks(register: Register) -> None:
 @hookimpl
 def register_walks(register: Register) -> None:
     register("dataset", "tensorgraph_train.prepare:dataset_of")
+    register("toml", "tensorgraph_train.toml:dumps")
+    register("train", "tensorgraph_train.commands.train:train")
     register("run_file", "tensorgraph_train.parts:written_and_read")
     register("run_images", "tensorgraph_train.opened:images")
     register("model_inputs", "tensorgraph_train.opened:inputs")

@@ -1,0 +1,11 @@
+"""Search: many short trainings over ranges that the run file writes, and what of them mattered."""
+
+from __future__ import annotations
+
+from tensorgraph import hookimpl
+from tensorgraph.hookspecs import Register
+
+
+@hookimpl
+def register_commands(register: Register) -> None:
+    register("search", "tensorgraph_search.command:search")
