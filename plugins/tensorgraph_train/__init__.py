@@ -25,6 +25,7 @@ def register_walks(register: Register) -> None:
     register("model_inputs", "tensorgraph_train.opened:inputs")
     register("training_step", "tensorgraph_train.opened:step")
     register("trained_model", "tensorgraph_train.opened:model")
+    register("unlabelled", "tensorgraph_train.answers:described")
     register("trained", "tensorgraph_train.outcome:trained")
 
 

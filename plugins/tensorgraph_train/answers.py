@@ -78,6 +78,17 @@ def answers(folder: Path, paths: Sequence[Path], abstain: float | None) -> Itera
         yield from _asked(card, model, waiting, abstain)
 
 
+def described(folder: Path, paths: Sequence[Path]) -> tuple[list[str], Any, Any]:
+    """The walk ``unlabelled``: of each image its name, what the model says of it (n, K), and the
+    features by which it says so (n, F)."""
+    card, model = checkpoint.load_model(folder)
+    options = file_options(folder)
+    images = [image for path in files(paths) for image in _read(path, card, options)]
+    found = [_figures(card, model, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
+    p, features = (np.concatenate(part) for part in zip(*found, strict=True))
+    return [image.name for image in images], p, features
+
+
 def file_options(folder: Path) -> dict[str, Any]:
     """The options of the run's reader that change what is read from a file."""
     path = folder / prepare.RUN_FILE
@@ -105,6 +116,18 @@ def given(image: Image, card: Card) -> Any:
 def _asked(
     card: Card, model: tg.Layer, images: Sequence[Image], abstain: float | None
 ) -> Iterator[Answer]:
+    p, own = _figures(card, model, images)
+    for image, row, features in zip(images, p, own, strict=True):
+        unlike: list[str] = []
+        if card.training_images is not None:
+            raw, white = np.asarray(image.dataset.images[[image.at]])[0], image.dataset.white
+            unlike = likeness.warnings(card.training_images, image.size, white, raw, features)
+        figures = dict(zip(card.classes, map(float, row), strict=True))
+        yield Answer(image.name, decided(card, row, abstain), figures, tuple(unlike))
+
+
+def _figures(card: Card, model: tg.Layer, images: Sequence[Image]) -> tuple[Any, Any]:
+    """Calibrated probabilities (n, K), or measured numbers (n, 1), and features (n, F)."""
     decision = card.decision or {}
     inputs = [given(x, card) for x in images]
     outputs, own = likeness.features(model, tg.tensor(np.concatenate(inputs)))
@@ -112,13 +135,7 @@ def _asked(
     if card.task == "regression":
         found = found * card.target[1] + card.target[0]
     p = scores.probabilities(found, card.task, decision.get("temperature", 1.0))
-    for image, row, features in zip(images, p.reshape(len(images), -1), own, strict=True):
-        unlike: list[str] = []
-        if card.training_images is not None:
-            raw, white = np.asarray(image.dataset.images[[image.at]])[0], image.dataset.white
-            unlike = likeness.warnings(card.training_images, image.size, white, raw, features)
-        figures = dict(zip(card.classes, map(float, row), strict=True))
-        yield Answer(image.name, decided(card, row, abstain), figures, tuple(unlike))
+    return p.reshape(len(images), -1), own
 
 
 def decided(card: Card, row: Any, abstain: float | None) -> str:

@@ -1,0 +1,24 @@
+"""Few labels: which images to label next, and training with few of them."""
+
+from __future__ import annotations
+
+from tensorgraph import hookimpl
+from tensorgraph.hookspecs import Register
+
+
+@hookimpl
+def register_commands(register: Register) -> None:
+    register("pick", "tensorgraph_labelling.command:pick")
+
+
+@hookimpl
+def register_callbacks(register: Register) -> None:
+    from tensorgraph_labelling import callbacks
+
+    register("few_labels", callbacks.FewLabels)
+    register("pseudo_labels", callbacks.PseudoLabels)
+
+
+@hookimpl
+def register_walks(register: Register) -> None:
+    register("k_means", "tensorgraph_labelling.clusters:k_means")

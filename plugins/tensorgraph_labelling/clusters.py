@@ -1,0 +1,51 @@
+"""k-means: groups of features that are alike, with weights if some count more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tensorgraph.errors import ConfigError
+
+ROUNDS = 100
+
+
+def k_means(x: Any, k: int, seed: int = 0, weights: Any = None) -> tuple[Any, Any]:
+    """Centres (k, F) of the features (n, F), and the centre of each: Lloyd's algorithm from
+    k-means++ (Arthur and Vassilvitskii, 2007)."""
+    x = np.asarray(x, np.float64)
+    weights = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    if not 1 <= k <= len(x):
+        raise ConfigError(f"k_means: {k} groups of {len(x)} rows")
+    centres = _spread(x, k, weights, np.random.default_rng(seed))
+    nearest = distances(x, centres).argmin(1)
+    for _ in range(ROUNDS):
+        for i in range(k):
+            own = nearest == i
+            if weights[own].sum() > 0:  # a group that lost all its rows stays where it is
+                centres[i] = np.average(x[own], axis=0, weights=weights[own])
+        before, nearest = nearest, distances(x, centres).argmin(1)
+        if (before == nearest).all():
+            break
+    return centres, nearest
+
+
+def _spread(x: Any, k: int, weights: Any, generator: np.random.Generator) -> Any:
+    """Rows far from each other to begin with."""
+    share = weights / weights.sum() if weights.sum() > 0 else None
+    chosen = [int(generator.choice(len(x), p=share))]
+    for _ in range(k - 1):
+        far = distances(x, x[chosen]).min(1) * weights
+        far[chosen] = 0
+        left = np.ones(len(x))
+        left[chosen] = 0
+        share = far if far.sum() > 0 else left  # all rows that are left are copies
+        chosen.append(int(generator.choice(len(x), p=share / share.sum())))
+    return x[chosen].copy()
+
+
+def distances(x: Any, y: Any) -> Any:
+    """Squared, of each row of ``x`` from each row of ``y``."""
+    found = (x * x).sum(1)[:, None] - 2 * x @ y.T + (y * y).sum(1)
+    return np.maximum(found, 0)
