@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
-import numpy as np
-
-import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 
 
@@ -21,14 +17,11 @@ class FewLabels:
         self.share, self.seed = share, seed
 
     def on_start(self, run: Any) -> None:
-        _require_classes("few_labels", run)
-        generator, labels = np.random.default_rng(self.seed), run.feed.dataset.labels
-        shuffled = generator.permutation(run.train_indices)
-        kept = []
-        for label in np.unique(labels[shuffled]):
-            own = shuffled[labels[shuffled] == label]
-            kept.append(own[: max(1, round(self.share * len(own)))])
-        run.train_indices = np.sort(np.concatenate(kept))
+        from tensorgraph_labelling import pool
+
+        pool.require_classes("few_labels", run)
+        labels = run.feed.dataset.labels
+        run.train_indices = pool.kept(run.train_indices, labels, self.share, self.seed)
 
 
 class PseudoLabels:
@@ -36,53 +29,40 @@ class PseudoLabels:
     model is sure, with its own answer for their label (Lee, 2013).
 
     Sure is a probability of at least ``threshold``. It comes after ``few_labels`` in the list of
-    callbacks. What a resumed run takes for sure is asked of the weights that it goes on with.
+    callbacks. A run that is resumed asks the weights that it goes on with: the same as before where
+    it was stopped between epochs.
     """
 
     def __init__(self, start: int = 5, threshold: float = 0.95) -> None:
         if start < 1 or not 0 < threshold <= 1:
-            raise ConfigError(f"pseudo_labels: start={start}, threshold={threshold}")
+            raise ConfigError(
+                f"pseudo_labels: start={start} is not at least 1, or threshold={threshold} not "
+                "above 0 and at most 1"
+            )
         self.start, self.threshold = start, threshold
+        self.feed: Any = None  # with the labels as they are
 
     def on_start(self, run: Any) -> None:
-        _require_classes("pseudo_labels", run)
-        everything = np.asarray(run.feed.dataset.splits["train"])
-        self.known = run.train_indices
-        self.unknown = np.setdiff1d(everything, self.known)
+        from tensorgraph_labelling import pool
+
+        pool.require_classes("pseudo_labels", run)
+        self.feed, self.known = run.feed, run.train_indices
+        self.unknown = pool.others(run.feed.dataset.splits["train"], self.known)
         if not len(self.unknown):
             raise ConfigError(
                 "pseudo_labels: every training image has its label; put few_labels before it"
             )
-        if run.progress.epoch >= self.start:
-            self._label(run)
+        self._label(run)
 
     def on_epoch(self, run: Any, record: dict[str, Any]) -> None:
-        if run.progress.epoch >= self.start:
-            self._label(run)
+        self._label(run)
 
     def _label(self, run: Any) -> None:
-        p = _probabilities(run, self.unknown)
-        sure = p.max(1) >= self.threshold
-        labels = run.feed.dataset.labels.copy()
-        labels[self.unknown[sure]] = p[sure].argmax(1)
-        run.feed = dataclasses.replace(
-            run.feed, dataset=dataclasses.replace(run.feed.dataset, labels=labels)
-        )
-        run.train_indices = np.sort(np.concatenate([self.known, self.unknown[sure]]))
+        from tensorgraph_labelling import pool
 
+        if run.progress.epoch >= self.start:
+            pool.label(run, self.known, self.unknown, self.threshold)
 
-def _probabilities(run: Any, indices: Any) -> Any:
-    run.model.eval()
-    with tg.no_grad():
-        found = [
-            tg.ops.softmax(run.model(run.feed.images(batch)), axis=1).numpy()
-            for batch in run.feed.batches(indices, 256)
-        ]
-    run.model.train()
-    return np.concatenate(found)
-
-
-def _require_classes(name: str, run: Any) -> None:
-    task = run.feed.dataset.task
-    if task != "classification":
-        raise ConfigError(f"{name}: takes images of one class each, and these are for {task}")
+    def on_end(self, run: Any) -> None:
+        if self.feed is not None:
+            run.feed = self.feed
