@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
-from tensorgraph_train import callbacks
+from tensorgraph_train import averaging, callbacks
 
 COMMANDS = ("train", "evaluate", "predict")
 
@@ -13,6 +13,7 @@ COMMANDS = ("train", "evaluate", "predict")
 def register_callbacks(register: Register) -> None:
     register("history", callbacks.History)
     register("progress", callbacks.Lines)
+    register("weight_average", averaging.WeightAverage)
 
 
 @hookimpl

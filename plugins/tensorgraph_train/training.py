@@ -153,7 +153,7 @@ class Run:
         record = {
             "epoch": progress.epoch + 1,
             "loss": progress.loss_sum / n,
-            **self._validate(),
+            **self.validate(),
             "lr": self.optimizer.lr,
             "seconds": round(seconds, 3),
             "images_per_second": round((n - before) / seconds, 1),
@@ -253,8 +253,8 @@ class Run:
         self.optimizer.lr = self._rate()
         return batches[end]
 
-    def _validate(self) -> dict[str, float]:
-        """The figures of this epoch, and whether it is the best so far."""
+    def validate(self) -> dict[str, float]:
+        """The figures of the weights as they are; they are kept if they are the best so far."""
         progress, train = self.progress, self.settings.train
         if not len(self.val_indices):
             return {}
