@@ -118,10 +118,10 @@ def test_the_best_epoch_is_kept_as_a_copy():
 
 def test_equal_epochs_are_decided_by_the_loss(tmp_path):
     run = made(tmp_path, metric="accuracy", epochs=1)
-    run._validate()
+    run.validate()
     first = run.progress.best_loss
     run.progress.epoch, run.progress.best_loss = 1, first + 1
-    run._validate()
+    run.validate()
     assert (run.progress.best_epoch, run.progress.best_loss) == (2, first)
 
 
