@@ -43,11 +43,11 @@ for column, (rate, path) in enumerate(paths.items()):
     above, below = axes[:, column]
     above.plot(ws, (ws - 3) ** 2, color="lightgray")
     above.plot(*path.T, "o-", ms=4, color="C3" if rate > 1 else "C0")
-    above.set(title=f"rate {rate}: {RATES[rate]}", xlabel="w", ylim=(-2, 45))
+    above.set(title=f"rate {rate}: {RATES[rate]}", xlabel="w", xlim=(-6, 12), ylim=(-2, 45))
     below.semilogy(path[:, 1], "o-", ms=4, color="C3" if rate > 1 else "C0")
     below.set(xlabel="step", ylim=(1e-8, 1e3))
 axes[0, 0].set_ylabel("loss")
-axes[1, 0].set_ylabel("loss (each line is 10 times the next)")
+axes[1, 0].set_ylabel("loss, logarithmic")
 plt.show()
 
 # %% [markdown]

@@ -15,7 +15,7 @@ import numpy as np
 import tensorgraph as tg
 
 CHOICES = {
-    "plain descent": ("sgd", {"lr": 0.035}, {"lr": 0.05}),
+    "plain descent": ("sgd", {"lr": 0.035}, {"lr": 0.2}),
     "with momentum": ("sgd", {"lr": 0.02, "momentum": 0.8}, {"lr": 0.05, "momentum": 0.9}),
     "Adam": ("adam", {"lr": 0.3}, {"lr": 0.005}),
 }

@@ -16,6 +16,9 @@ import tensorgraph as tg
 COUNTS, REPEATS = (1, 2, 4, 8, 16), 3
 digits = tg.datasets.digits.load(None)
 images = (digits.images[:] / digits.white).astype("float32")
+images = np.pad(images, ((0, 0), (0, 0), (3, 3), (3, 3)))  # patients do not lie in the middle:
+for image, shift in zip(images, np.random.default_rng(0).integers(-3, 4, (len(images), 2))):
+    image[:] = np.roll(image, shift, axis=(1, 2))
 train, test = digits.splits["train"], digits.splits["test"]
 old = train[digits.labels[train] < 5]
 new, unseen = (part[digits.labels[part] >= 5] for part in (train, test))
@@ -40,7 +43,7 @@ def accuracy(model, x, labels):
 
 # %%
 tg.seed(0)
-expert = fit(tg.models.small_cnn(classes=5), images[old], digits.labels[old], 150)
+expert = fit(tg.models.small_cnn(classes=5), images[old], digits.labels[old], 400)
 body = expert[:-1]  # all but the last layer
 with tg.no_grad():  # frozen: computed once for each image
     features, unseen_features = (body(tg.tensor(images[part])).numpy() for part in (new, unseen))
