@@ -89,13 +89,15 @@ def test_labels_are_hidden_and_guessed_and_the_figures_are_of_the_true_ones(
         seen.append((len(run.train_indices), float((truth == given).mean())))
 
     monkeypatch.setattr("training_help.Waits.on_epoch", watch, raising=False)
+    more = ("--set", "train.epochs=16", "--set", "train.optimizer.lr=0.01")
+    more += ("--set", "train.batch_size=8")
     few, pseudo = ("few_labels", "share = 0.1"), ("pseudo_labels", "start = 2, threshold = 0.8")
     asked = callbacks(few, pseudo, ("waits", ""))
-    assert command(*train("--data", "digits", *asked), "--set", "train.epochs=8") == 0
+    assert command(*train("--data", "digits", *asked), *more) == 0
     counts = [n for n, _ in seen]
     assert counts[0] < 140 and counts[-1] > 2 * counts[0]
     assert seen[0][1] == 1.0 and 0.7 < seen[-1][1] < 1.0
-    assert len(history()) == 8
+    assert len(history()) == 16
 
 
 @pytest.mark.parametrize(
