@@ -88,7 +88,7 @@ def draw(done: Sequence[Trial], space: Space, path: Path) -> None:
         panel.axis("off")
     for panel in panels[:, 0]:
         panel.set_ylabel(f"{best.metric} on validation")
-    figure.suptitle(f"{len(trials)} trials of {best.epochs} epochs; the best in orange")
+    figure.suptitle(f"{len(trials)} trials, train.epochs = {best.epochs}; the best in orange")
     figure.savefig(path, dpi=120)
 
 
