@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
+from tensorgraph_labelling import callbacks
 
 
 @hookimpl
@@ -13,8 +14,6 @@ def register_commands(register: Register) -> None:
 
 @hookimpl
 def register_callbacks(register: Register) -> None:
-    from tensorgraph_labelling import callbacks
-
     register("few_labels", callbacks.FewLabels)
     register("pseudo_labels", callbacks.PseudoLabels)
 

@@ -11,7 +11,6 @@ import typer
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, DataError
-from tensorgraph_labelling import sampling
 
 
 def pick(
@@ -36,6 +35,8 @@ def pick(
     The list is a manifest with empty labels, the most wanted image first. It does not say what the
     model thinks of an image, so that the reader is not led.
     """
+    from tensorgraph_labelling import sampling
+
     if out.exists():
         raise ConfigError(
             f"--out {out}: there is such a file, and it may hold labels; choose another"
