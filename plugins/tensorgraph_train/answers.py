@@ -83,7 +83,7 @@ def described(folder: Path, paths: Sequence[Path]) -> tuple[list[str], Any, Any]
     features by which it says so (n, F)."""
     card, model = checkpoint.load_model(folder)
     options = file_options(folder)
-    images = [image for path in files(paths) for image in _read(path, card, options)]
+    images = [image for path in files(paths) for image in read(path, card, options)]
     found = [_figures(card, model, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
     p, features = (np.concatenate(part) for part in zip(*found, strict=True))
     return [image.name for image in images], p, features
