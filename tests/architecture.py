@@ -40,6 +40,7 @@ OTHERS = {
     "tensorgraph_nn": "",
     "tensorgraph_optim": "",
     "tensorgraph_walks": "",
+    "tensorgraph_augment": "PIL numpy typer",
     "tensorgraph_bench": "numpy rich threadpoolctl typer",
     "tensorgraph_vision": "numpy PIL",
     "tensorgraph_medical": "numpy nibabel pydicom",

@@ -171,7 +171,7 @@ def test_every_plugin_with_its_time_or_its_error(tmp_path):
     assert "unused left out by TENSORGRAPH_DISABLE_PLUGINS" in lines
     (line,) = [x for x in lines if x.startswith("TENSORGRAPH_DISABLE_PLUGINS no plugin ")]
     assert (
-        "no plugin is named 'brokn'; did you mean 'broken'? Known: audit, bench, broken, " in line
+        "no plugin is named 'brokn'; did you mean 'broken'? Known: audit, augment, bench, " in line
     )
 
 

@@ -165,6 +165,13 @@ def test_random_words(shape, seed, threads_used):
     np.testing.assert_array_equal(got, want, strict=True)
 
 
+@examples
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=3), st.integers(0, 2**32 - 1), workers)
+def test_random_words_of_each_key(shape, seed, threads_used):
+    keys = np.random.default_rng(seed).integers(0, 2**32, (shape[0], 4), dtype=np.uint32)
+    both("random_bits_each", keys, shape=tuple(shape), threads_used=threads_used)
+
+
 def test_random_words_from_any_place_of_their_stream(monkeypatch):
     monkeypatch.setattr(random, "PART", 3)
     key = np.array([1, 2, 3, 4], np.uint32)
@@ -255,8 +262,8 @@ def test_label_losses(n, classes, dtype, reduction, ignored, seed):
 def test_every_kernel_is_compared_with_the_portable_one():
     compared = """
         avg_pool avg_pool_input conv conv_input conv_weight drop label_cross_entropy
-        label_cross_entropy_input matmul max_pool max_pool_input max_pool_pick random_bits relu
-        sigmoid sum sum_to
+        label_cross_entropy_input matmul max_pool max_pool_input max_pool_pick random_bits
+        random_bits_each relu sigmoid sum sum_to
     """.split()  # noqa: SIM905
     assert {k.op for k in KERNELS} == set(compared)
 

@@ -224,6 +224,7 @@ for name in ("binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_l
 
 KEY = ints((4,), 1000, "uint32")
 sample("random_bits", KEY, shape=BIG)
+sample("random_bits_each", ints((BIG[0], 4), 1000, "uint32"), shape=BIG)
 sample("unit_interval", ints(BIG, 1 << 32, "uint32"), dtype="float32")
 sample("box_muller", (BIG[0] * BIG[1] // 2, 2), shape=BIG)
 sample("literal", call=lambda: tg.ops.literal(values=(1, 2, 3, 4), dtype="uint32"))

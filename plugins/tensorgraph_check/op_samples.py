@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensorgraph_check.sample import Sample, between, flags, normal, sample, whole
+from tensorgraph_check.sample import Sample, between, flags, normal, sample, whole, words
 
 X, W = (2, 3, 7, 6), (4, 3, 3, 2)
 
@@ -125,6 +125,7 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
     "permute_dims": [sample(normal(2, 3, 4), axes=(2, 0, 1))],
     "pow": [sample(between(0.5, 2, 3, 5), normal(3, 5))],
     "prod": _reductions(),
+    "random_bits_each": [sample(words(3, 4), shape=(3, 5))],
     "reshape": [sample(normal(2, 6), shape=(-1, 4))],
     "roll": [sample(normal(3, 5), shift=2, axis=1)],
     "softmax": [sample(normal(3, 5)), sample(normal(2, 3, 4), axis=1)],
@@ -152,6 +153,7 @@ SKIP: Mapping[str, Mapping[str, str]] = {
     "max_pool_pick": {"gradients": _TIED},
     "box_muller": {"sizes 0 and 1": _FIXED},
     "gather": {"sizes 0 and 1": _FIXED},
+    "random_bits_each": {"sizes 0 and 1": _FIXED},
     "scatter_add": {"sizes 0 and 1": _FIXED},
     "unit_interval": {"sizes 0 and 1": _FIXED},
 }

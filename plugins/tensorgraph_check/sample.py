@@ -107,6 +107,11 @@ def whole(high: int, *shape: int, seed: int = 0) -> tuple[Any, str]:
     return _drawn(f"np.random.default_rng({seed}).integers(0, {high}, {shape})")
 
 
+def words(*shape: int, seed: int = 0) -> tuple[Any, str]:
+    """Whole numbers of 32 bits, as keys of random numbers have them."""
+    return _drawn(f"np.random.default_rng({seed}).integers(0, 2**32, {shape}, dtype=np.uint32)")
+
+
 def flags(*shape: int, seed: int = 0) -> tuple[Any, str]:
     return _drawn(f"np.random.default_rng({seed}).integers(0, 2, {shape}).astype(bool)")
 

@@ -42,8 +42,8 @@ FAMILIES = {
     loss: "binary_cross_entropy_with_logits cross_entropy huber_loss l1_loss mse_loss nll_loss",
     norm: "batch_norm group_norm layer_norm",
     pool: "avg_pool avg_pool_input max_pool max_pool_input max_pool_pick",
-    random: "bernoulli box_muller drop dropout literal normal permutation random_bits uniform "
-    "unit_interval",
+    random: "bernoulli box_muller drop dropout literal normal permutation random_bits "
+    "random_bits_each uniform unit_interval",
     reduction: "all any argmax argmin cumsum logsumexp max mean min prod std var",
     shape: "concat concatenate pad pad_constant roll stack tile",
     standardize: "axis_mean axis_variance standardize standardize_input standardize_weight",

@@ -10,7 +10,9 @@ from tensorgraph.creation import from_host
 from tensorgraph.errors import DtypeError, ShapeError
 from tensorgraph.op import op
 from tensorgraph.ops.elementwise import cast, floating, less, less_equal
+from tensorgraph.ops.shape import reshape
 from tensorgraph.spec import Shaped, Spec
+from tensorgraph_ops.getitem import ALL, getitem
 from tensorgraph_ops.index import argsort
 
 if TYPE_CHECKING:
@@ -74,11 +76,12 @@ def _words(xp: Any, key: Any, *, shape: Ints) -> Any:
 
 
 def philox(xp: Any, key: Any, blocks: Any) -> Any:
-    """The four words of each block, (n, 4); words 0 and 2 of the state go through a round
-    together, as ``even``, and 1 and 3 as ``odd``, of which only the low halves count."""
+    """The four words of each block, (n, 4), under one key (4,) or a key for each (4, n); words 0
+    and 2 of the state go through a round together, as ``even``, and 1 and 3 as ``odd``, of which
+    only the low halves count."""
     words = xp.astype(key, xp.uint64)
     steps = xp.asarray(KEY_STEPS, dtype=xp.uint64)[:, None] * xp.arange(ROUNDS, dtype=xp.uint64)
-    keys = (words[:2, None] + steps) & LOW
+    first = xp.reshape(words[:2], (2, -1))
     multipliers = xp.asarray(MULTIPLIERS, dtype=xp.uint64)[:, None]
     zeros = xp.zeros_like(blocks)
     even = xp.stack([blocks & LOW, zeros + words[2]])
@@ -87,11 +90,41 @@ def philox(xp: Any, key: Any, blocks: Any) -> Any:
         product = xp.flip(even, axis=0) * multipliers
         even = product >> 32
         even ^= odd
-        even ^= keys[:, i : i + 1]
+        even ^= first + steps[:, i : i + 1]
         even &= LOW
         odd = product
     state = xp.stack([even, odd & LOW], axis=1)  # (0 and 2 | 1 and 3), even or odd, block
     return xp.astype(xp.permute_dims(xp.reshape(state, (4, -1)), (1, 0)), xp.uint32)
+
+
+@op
+def random_bits_each(keys: Shaped, *, shape: Ints) -> Spec:
+    """Words of as many streams as there are ``keys``, uint32 (n, 4): row i of the result (n, …) is
+    what ``random_bits`` gives for key i, whatever stands beside it."""
+    if keys.dtype != "uint32" or keys.ndim != 2 or keys.shape[1] != 4:
+        raise DtypeError(f"random_bits_each: the keys are {keys}, not uint32[n,4], one a sample")
+    if shape[:1] != keys.shape[:1]:
+        raise ShapeError(
+            f"random_bits_each: {keys.shape[0]} keys do not fit the shape {list(shape)}, whose "
+            "first axis is that of the samples; give one key each"
+        )
+    return Spec(shape, "uint32")
+
+
+random_bits_each.canonical(lambda keys, *, shape: {"shape": _sizes("random_bits_each", shape)})
+
+
+@random_bits_each.kernel
+def _(xp: Any, keys: Any, *, shape: Ints) -> Any:
+    size = math.prod(shape[1:])
+    each = -(-size // 4)  # blocks of a sample
+    words = xp.empty((shape[0] * each, 4), dtype=xp.uint32)
+    for start in range(0, words.shape[0], CHUNK):
+        end = min(start + CHUNK, words.shape[0])
+        at = xp.arange(start, end, dtype=xp.int64)
+        own = xp.permute_dims(xp.take(keys, at // each, axis=0), (1, 0))
+        words[start:end, :] = philox(xp, own, xp.astype(at % each, xp.uint64))
+    return xp.reshape(xp.reshape(words, (shape[0], 4 * each))[:, :size], shape)
 
 
 @op
@@ -143,6 +176,8 @@ def _key(key: Key, beside: Tensor | None = None) -> Tensor:
 
 
 def _bits(key: Key, shape: Ints) -> Tensor:
+    if key is not None and key.ndim == 2:
+        return random_bits_each(key, shape=shape)
     return random_bits(_key(key), shape=shape)
 
 
@@ -154,7 +189,8 @@ def _uniform(shape: Ints, dtype: str | None, key: Key) -> Tensor:
 def uniform(
     shape: Any, *, low: float = 0.0, high: float = 1.0, dtype: str | None = None, key: Key = None
 ) -> Tensor:
-    """Random numbers from ``low`` up to ``high``; ``key``: uint32[4], see ``random_bits``."""
+    """Random numbers from ``low`` up to ``high``; ``key``: uint32[4], see ``random_bits``, or a key
+    for each sample along the first axis, uint32[n,4]."""
     if low > high:
         raise ShapeError(f"uniform: low {low} is above high {high}; swap them")
     u = _uniform(_sizes("uniform", shape), dtype, key)
@@ -164,11 +200,18 @@ def uniform(
 def normal(
     shape: Any, *, mean: float = 0.0, std: float = 1.0, dtype: str | None = None, key: Key = None
 ) -> Tensor:
-    """Normally distributed random numbers; ``key``: uint32[4], see ``random_bits``."""
+    """Normally distributed random numbers; ``key``: as of ``uniform``."""
     if std < 0:
         raise ShapeError(f"normal: std {std} is negative")
     sizes = _sizes("normal", shape)
-    z = box_muller(_uniform((-(-math.prod(sizes) // 2), 2), dtype, key), shape=sizes)
+    if key is not None and key.ndim == 2:
+        n, size = sizes[0], math.prod(sizes[1:])
+        half = -(-size // 2)
+        pairs = reshape(_uniform((n, half, 2), dtype, key), shape=(n * half, 2))
+        z = box_muller(pairs, shape=(n, 2 * half))
+        z = reshape(getitem(z, (ALL, slice(size))), shape=sizes)
+    else:
+        z = box_muller(_uniform((-(-math.prod(sizes) // 2), 2), dtype, key), shape=sizes)
     return z if (mean, std) == (0, 1) else z * std + mean
 
 
@@ -178,7 +221,7 @@ def _probability(name: str, p: float) -> None:
 
 
 def bernoulli(shape: Any, *, p: float, dtype: str = "bool", key: Key = None) -> Tensor:
-    """True (or 1) with probability ``p``, to 32 bits; ``key``: see ``random_bits``."""
+    """True (or 1) with probability ``p``, to 32 bits; ``key``: as of ``uniform``."""
     _probability("bernoulli", p)
     bits, bound = _bits(key, _sizes("bernoulli", shape)), round(p * 2**32)
     chosen = less_equal(bits, bound - 1) if bound else less(bits, 0)
@@ -186,7 +229,7 @@ def bernoulli(shape: Any, *, p: float, dtype: str = "bool", key: Key = None) -> 
 
 
 def permutation(n: int, *, key: Key = None) -> Tensor:
-    """0 … n - 1 (int64) in random order; ``key``: see ``random_bits``."""
+    """0 … n - 1 (int64) in random order; ``key``: as of ``uniform``."""
     words = cast(_bits(key, (*_sizes("permutation", n), 2)), dtype="int64")
     return argsort((words[:, 0] - 2**31) * 2**32 + words[:, 1])
 

@@ -27,6 +27,7 @@ def register_walks(register: Register) -> None:
     register("training_step", "tensorgraph_train.opened:step")
     register("trained_model", "tensorgraph_train.opened:model")
     register("unlabelled", "tensorgraph_train.answers:described")
+    register("augmented", "tensorgraph_train.opened:augmented")
     register("trained", "tensorgraph_train.outcome:trained")
 
 

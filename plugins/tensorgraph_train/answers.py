@@ -12,9 +12,10 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, DataError
-from tensorgraph_train import checkpoint, likeness, prepare, runfile, scores
+from tensorgraph_train import augment, checkpoint, likeness, prepare, runfile, scores
 from tensorgraph_train.checkpoint import Card
 from tensorgraph_train.feed import Feed
+from tensorgraph_train.runfile import Settings, Train
 
 BATCH = 32
 UNCERTAIN = "uncertain"
@@ -59,43 +60,71 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def answers(folder: Path, paths: Sequence[Path], abstain: float | None) -> Iterator[Answer]:
-    """What the model of a run folder says of each image."""
+def answers(
+    folder: Path, paths: Sequence[Path], abstain: float | None, views: int = 0
+) -> Iterator[Answer]:
+    """What the model of a run folder says of each image, asked about so many augmented ``views`` of
+    it as well."""
     card, model = checkpoint.load_model(folder)
     if abstain is not None and card.task == "regression":
         raise ConfigError(
             f"--abstain: the model of {folder} predicts a number, {card.classes[0]}, and no "
             "probabilities; leave it out"
         )
-    options = file_options(folder)
+    settings = settings_of(folder)
+    options = file_options(settings)
+    ask = _Ask(card, model, settings.train, views)
     waiting: list[Image] = []
     for path in files(paths):
         waiting += read(path, card, options)
         while len(waiting) >= BATCH:
-            yield from _asked(card, model, waiting[:BATCH], abstain)
+            yield from _asked(card, ask, waiting[:BATCH], abstain)
             del waiting[:BATCH]
     if waiting:
-        yield from _asked(card, model, waiting, abstain)
+        yield from _asked(card, ask, waiting, abstain)
 
 
 def described(folder: Path, paths: Sequence[Path]) -> tuple[list[str], Any, Any]:
     """The walk ``unlabelled``: of each image its name, what the model says of it (n, K), and the
     features by which it says so (n, F)."""
     card, model = checkpoint.load_model(folder)
-    options = file_options(folder)
+    settings = settings_of(folder)
+    options, ask = file_options(settings), _Ask(card, model, settings.train, 0)
     images = [image for path in files(paths) for image in read(path, card, options)]
-    found = [_figures(card, model, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
+    found = [_figures(card, ask, images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
     p, features = (np.concatenate(part) for part in zip(*found, strict=True))
     return [image.name for image in images], p, features
 
 
-def file_options(folder: Path) -> dict[str, Any]:
-    """The options of the run's reader that change what is read from a file."""
+def settings_of(folder: Path) -> Settings:
+    """Those that the run file in the folder gives, the defaults where there is none."""
     path = folder / prepare.RUN_FILE
-    if not path.exists():
-        return {}
-    settings = runfile.settings(runfile.read(path), {}, str(path))
+    return runfile.settings(runfile.read(path), {}, str(path)) if path.exists() else Settings()
+
+
+def file_options(settings: Settings) -> dict[str, Any]:
+    """The options of the run's reader that change what is read from a file."""
     return {k: v for k, v in (settings.data.options or {}).items() if k in OF_FILES}
+
+
+class _Ask:
+    """A model that is asked about augmented views as well. Those of all images are changed alike:
+    an answer does not depend on what else is asked about."""
+
+    def __init__(self, card: Card, model: tg.Layer, train: Train, views: int) -> None:
+        augment.check_views(train.augment, views)
+        self.model, self.seed, self.views = model, train.seed, views
+        self.change = augment.Augmentations(train.augment, card.mean, card.std, len(card.classes))
+
+    def __call__(self, x: tg.Tensor) -> tuple[Any, Any]:
+        """The outputs, and the features that the image itself has."""
+        outputs, own = likeness.features(self.model, x)
+        every, alike = [outputs], np.zeros(len(outputs), np.int64)
+        with tg.no_grad():
+            for number in range(self.views):
+                changed = self.change.images(x, augment.keys(self.seed, number, alike))
+                every.append(self.model(changed).numpy())
+        return np.mean(every, 0), own
 
 
 def read(path: Path, card: Card, options: dict[str, Any]) -> Iterator[Image]:
@@ -114,9 +143,9 @@ def given(image: Image, card: Card) -> Any:
 
 
 def _asked(
-    card: Card, model: tg.Layer, images: Sequence[Image], abstain: float | None
+    card: Card, ask: _Ask, images: Sequence[Image], abstain: float | None
 ) -> Iterator[Answer]:
-    p, own = _figures(card, model, images)
+    p, own = _figures(card, ask, images)
     for image, row, features in zip(images, p, own, strict=True):
         unlike: list[str] = []
         if card.training_images is not None:
@@ -126,11 +155,11 @@ def _asked(
         yield Answer(image.name, decided(card, row, abstain), figures, tuple(unlike))
 
 
-def _figures(card: Card, model: tg.Layer, images: Sequence[Image]) -> tuple[Any, Any]:
+def _figures(card: Card, ask: _Ask, images: Sequence[Image]) -> tuple[Any, Any]:
     """Calibrated probabilities (n, K), or measured numbers (n, 1), and features (n, F)."""
     decision = card.decision or {}
     inputs = [given(x, card) for x in images]
-    outputs, own = likeness.features(model, tg.tensor(np.concatenate(inputs)))
+    outputs, own = ask(tg.tensor(np.concatenate(inputs)))
     found = scores.finite(outputs)
     if card.task == "regression":
         found = found * card.target[1] + card.target[0]

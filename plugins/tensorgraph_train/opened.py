@@ -1,4 +1,5 @@
-"""What other plugins open of a run folder: its model, its images, a step of its training."""
+"""What other plugins open of a run: its model, its images, what augmentation makes of them, a step
+of its training."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_train import answers, checkpoint, outcome, prepare, runfile
+from tensorgraph.errors import ConfigError
+from tensorgraph_train import answers, augment, checkpoint, feed, outcome, prepare, runfile
 from tensorgraph_train.steps import Step
 from tensorgraph_train.training import Run
 
@@ -40,7 +42,7 @@ class Inputs(NamedTuple):
 def inputs(folder: Path, paths: Sequence[Path]) -> Inputs:
     """The walk ``model_inputs``: what ``tensorgraph predict`` would give the model."""
     card, found = checkpoint.load_model(folder)
-    options = answers.file_options(folder)
+    options = answers.file_options(answers.settings_of(folder))
     read = [x for path in answers.files(paths) for x in answers.read(path, card, options)]
     given = [
         (x.name, np.asarray(x.dataset.images[[x.at]])[0], x.dataset.white, answers.given(x, card))
@@ -58,3 +60,28 @@ def step(folder: Path) -> tuple[tg.Layer, Step, tuple[tg.Tensor, tg.Tensor]]:
     run = Run(settings, found.feed, found.card, found.model.train())
     batch = run.train_indices[: train.batch_size]
     return found.model, run.step, (found.feed.images(batch), found.feed.labels(batch))
+
+
+def augmented(run: Path, count: int) -> tuple[Any, list[tuple[str, Any]]]:
+    """The walk ``augmented``: some training images of a run file (n, C, H, W), white being 1, and
+    for each augmentation its name with its options, and what it makes of them."""
+    settings = runfile.settings(runfile.read(run), {}, str(run))
+    train = settings.train
+    chosen = tuple(map(augment.resolve, train.augment))
+    if not chosen:
+        raise ConfigError(
+            f"{run}: {augment.WHERE} names none; known: {', '.join(tg.augmentations)}; choose with "
+            f'{augment.WHERE} = [{{name = "rotate"}}]'
+        )
+    dataset = feed.load(settings.data, train.seed)
+    own = np.asarray(dataset.splits["train"])
+    indices = own[np.linspace(0, len(own) - 1, min(count, len(own))).astype(int)]
+    x = tg.tensor((np.asarray(dataset.images[indices]) / dataset.white).astype("float32"))
+    channels, keys = x.shape[1], augment.keys(train.seed, 0, indices)
+    labels = tg.tensor(np.zeros((len(indices), 1), "float32"))  # only images are looked at
+    found = []
+    for named in chosen:
+        change = augment.Augmentations([named], (0.0,) * channels, (1.0,) * channels, 1)
+        options = ", ".join(f"{k} = {v}" for k, v in named.options.items())
+        found.append((f"{named.name} {options}", change(x, labels, keys)[0].numpy()))
+    return x.numpy(), found

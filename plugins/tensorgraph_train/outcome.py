@@ -14,6 +14,7 @@ import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
 from tensorgraph_train import (
+    augment,
     checkpoint,
     control,
     likeness,
@@ -41,10 +42,14 @@ class Trained:
     model: tg.Layer
     infer: Step
     feed: Feed
+    views: int = 0  # how many augmented ones of each image are asked about as well
 
     def outputs(self, indices: Any) -> Any:
-        """What the model gives for these images (n, K)."""
-        return scores.run(self.model, self.infer, self.feed, indices)[0]
+        """What the model gives for these images (n, K); where there are other views of them, the
+        mean over all."""
+        train = self.settings.train
+        feeds = augment.views(self.feed, train.augment, train.seed, self.views)
+        return np.mean([scores.run(self.model, self.infer, f, indices)[0] for f in feeds], 0)
 
     def probabilities(self, indices: Any) -> Any:
         """Calibrated (n, K); of measured numbers the predictions (n,)."""

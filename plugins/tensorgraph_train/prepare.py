@@ -12,6 +12,7 @@ from typing import Any
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError, ShapeError
 from tensorgraph_train import (
+    augment,
     checkpoint,
     control,
     feed,
@@ -45,6 +46,7 @@ def named(settings: Settings) -> Settings:
             first=1,
             reserved="clip_norm clip_value",
         ),
+        "augment": tuple(map(augment.resolve, train.augment)),
         "schedule": resolve(tg.schedules, "train.schedule", train.schedule),
         "callbacks": tuple(resolve(tg.callbacks, "train.callbacks", c) for c in train.callbacks),
     }

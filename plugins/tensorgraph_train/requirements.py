@@ -62,6 +62,7 @@ def _named(settings: Settings) -> Iterator[tuple[str, str]]:
         (tg.regularizers, train.regularizer.name if train.regularizer else None),
         (tg.metrics, train.metric),
         (tg.plugins.backends, train.backend),
+        *((tg.augmentations, augmentation.name) for augmentation in train.augment),
         *((tg.callbacks, callback.name) for callback in train.callbacks),
     ]
     for registry, name in names:

@@ -70,6 +70,7 @@ class Train:
     compile: bool = keys.key(True, "true or false", keys.flag)
     loss: Named = field(default=Named(BY_TASK), metadata=keys.NAMED)
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=keys.NAMED)
+    augment: tuple[Named, ...] = keys.key((), keys.NAMES, keys.names)
     schedule: Named = field(default=Named("cosine"), metadata=keys.NAMED)
     regularizer: Named | None = field(default=None, metadata=keys.NAMED)
     clip_norm: float | None = keys.number(None, 0, math.inf, keys.POSITIVE, True)

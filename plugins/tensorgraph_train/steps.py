@@ -8,7 +8,7 @@ from typing import Any
 import tensorgraph as tg
 from tensorgraph.errors import RecordingError
 
-Step = Callable[..., tg.Tensor]
+Step = Callable[..., Any]
 
 FEWEST = 4  # batches of one size for which a plan is made
 WORK = 5e10  # floating-point operations that take as long as making it, some seconds
@@ -20,7 +20,7 @@ def compiled(step: Step, wanted: bool) -> Step:
         return step
     recorded = tg.compile(step)
 
-    def call(*arguments: Any) -> tg.Tensor:
+    def call(*arguments: Any) -> Any:
         try:
             return recorded(*arguments)
         except RecordingError as error:

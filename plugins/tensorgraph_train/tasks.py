@@ -72,8 +72,9 @@ def check_metric(train: Train, dataset: tg.Dataset, indices: Any) -> None:
         )
 
 
-def check_loss(train: Train, feed: Feed, loss: scores.Loss) -> None:
-    """Take the loss of outputs that have no values yet, before anything is written."""
+def check_loss(train: Train, feed: Feed, loss: scores.Loss, mixed: bool = False) -> None:
+    """Take the loss of outputs that have no values yet, before anything is written; ``mixed``: of
+    labels that are shares of classes, since images are mixed."""
     n, classes = train.batch_size, len(feed.dataset.classes)
     task, name = feed.dataset.task, train.loss.name
     if task != "classification" and name == LOSSES["classification"]:
@@ -82,13 +83,16 @@ def check_loss(train: Train, feed: Feed, loss: scores.Loss) -> None:
             f"{LOSSES[task]} does"
         )
     outputs = tg.Tensor(None, ABSTRACT, tg.Spec((n, classes), feed.dtype))
-    spec = tg.Spec((n,), "int64") if task == "classification" else outputs.spec
+    numbers = task == "classification" and not mixed
+    spec = tg.Spec((n,), "int64") if numbers else outputs.spec
     try:
         with tg.no_grad():
             shape = loss(outputs, tg.Tensor(None, ABSTRACT, spec)).shape
     except TensorgraphError as error:
         gives = "a classifier gives, logits and class numbers"
-        if task != "classification":
+        if mixed:
+            gives = "there is where images are mixed, logits and shares of classes"
+        elif task != "classification":
             gives = f"there is in {task}, {outputs.spec} of the model and of the labels"
         raise ConfigError(
             f"train.loss: {name} does not take what {gives}: {error}; {LOSSES[task]} does"

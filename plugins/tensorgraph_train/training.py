@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_train import balance, checkpoint, feed, parts, scores, steps, tasks
+from tensorgraph_train import augment, balance, checkpoint, feed, parts, scores, steps, tasks
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -65,6 +65,7 @@ class Run:
         if train.regularizer is not None:
             self.penalty = parts.make(tg.regularizers, "train.regularizer", train.regularizer)
         self.callbacks = [parts.make(tg.callbacks, "train.callbacks", c) for c in train.callbacks]
+        self.augment = augment.before_step(train, images)
         splits = images.dataset.splits
         self.train_indices = np.asarray(splits["train"])
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
@@ -73,7 +74,7 @@ class Run:
         self.infer = self.validate = steps.inference(model, train.compile)
         balance.check(train, images.dataset)
         tasks.check_metric(train, images.dataset, self.val_indices)
-        tasks.check_loss(train, images, self.loss)
+        tasks.check_loss(train, images, self.loss, augment.mixing(train.augment))
         if self.penalty is not None:
             self._penalty()
 
@@ -172,7 +173,7 @@ class Run:
         frozen = self.transfer.begin(self.progress.epoch)
         if frozen != self.frozen:
             self.frozen, planned = frozen, self.settings.train.compile
-            kept = self.transfer.features(self.feed)
+            kept = None if self.augment else self.transfer.features(self.feed)
             self.source, self.answer = (self.feed, self.model) if kept is None else (kept, kept)
             self.step = steps.compiled(self._step, planned)
             self.validate = steps.inference(self.answer, planned)
@@ -181,19 +182,34 @@ class Run:
         """The images of each batch of this epoch."""
         train, dataset = self.settings.train, self.feed.dataset
         order = balance.epoch(train, dataset, self.train_indices, self.progress.epoch)
+        self.repeats = augment.repeats(order)
         return list(self.feed.batches(order, train.batch_size))
 
     def _train(self, batch: Any, x: tg.Tensor) -> bool:
         """One step; whether its loss is finite. If not, the update has spoilt the weights."""
         progress = self.progress
         self.optimizer.lr = self._rate()
-        self.loss_value = self.step(x, self.feed.labels(batch)).item()
+        self.loss_value = self.step(*self._inputs(batch, x)).item()
         if not math.isfinite(self.loss_value):
             return False
         progress.loss_sum += self.loss_value * len(batch)
         progress.seen += len(batch)
         progress.batch += 1
         return True
+
+    def _inputs(self, batch: Any, x: tg.Tensor) -> tuple[tg.Tensor, ...]:
+        """What the step takes of the batch that comes next, augmented. An image that comes several
+        times in an epoch is another sample each time."""
+        y = self.feed.labels(batch)
+        if self.augment is None:
+            return x, y
+        start = self.progress.batch * self.settings.train.batch_size
+        before = self.repeats[start : start + len(batch)]
+        samples = batch + before * len(self.feed.dataset.labels)
+        keys = augment.keys(self.settings.train.seed, self.progress.epoch, samples)
+        with tg.no_grad():
+            x, y = self.augment(x, y, keys)
+        return x, y
 
     def _rate(self) -> float:
         """The learning rate of the next step."""
@@ -223,8 +239,8 @@ class Run:
         batch = self._go_back()
         progress = self.progress
         ((_, x),) = self.source.ahead([batch])
-        y = self.feed.labels(batch)
-        where = first_nonfinite(lambda: self._forward(x, y))
+        inputs = self._inputs(batch, x)
+        where = first_nonfinite(lambda: self._forward(*inputs))
         state = checkpoint.host(self.model.state())
         spoilt = [k for k, x in state.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
         after = f" ({', '.join(spoilt[:3])} since the update before)" if spoilt else ""

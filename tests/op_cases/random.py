@@ -8,6 +8,7 @@ import tensorgraph as tg
 from op_cases.case import Case, draw
 
 KEY = np.array([0xA4093822, 0x299F31D0, 0x13198A2E, 0x03707344], np.uint32)
+KEYS = np.stack([KEY, KEY[::-1], KEY + np.uint32(1)])
 LOW = 0xFFFFFFFF
 
 
@@ -47,12 +48,21 @@ def shaped(function, shape):
     return lambda key, like: function(math.prod(shape), key, str(like.dtype)).reshape(shape)
 
 
-def random_case(name, oracle, shape, **params):
+def each(function, shape):
+    """The same where there is a key for each sample."""
+    size = math.prod(shape[1:])
+    return lambda keys, like: np.stack(
+        [function(size, key, str(like.dtype)) for key in keys]
+    ).reshape(shape)
+
+
+def random_case(name, oracle, shape, keys=KEY, **params):
     def call(key, like, **given):
         return getattr(tg.ops, name)(shape, dtype=like.dtype, key=key, **given)
 
     label = "x".join(map(str, shape)) or "scalar"
-    return Case(name, (KEY, draw(1)), oracle, params, order=0, call=call, label=label)
+    label += ", a key each" * (keys.ndim == 2)
+    return Case(name, (keys, draw(1)), oracle, params, order=0, call=call, label=label)
 
 
 def kept(key, n, p):
@@ -84,6 +94,21 @@ CASES = [
             {"shape": s},
             order=0,
         )
+        for s in SHAPES
+    ],
+    *[
+        Case(
+            "random_bits_each",
+            (KEYS,),
+            lambda keys, s=s: np.stack([words(math.prod(s), key) for key in keys]).reshape(3, *s),
+            {"shape": (3, *s)},
+            order=0,
+        )
+        for s in SHAPES
+    ],
+    *[
+        random_case(name, each(oracle, (3, *s)), (3, *s), keys=KEYS)
+        for name, oracle in [("uniform", units), ("normal", normals)]
         for s in SHAPES
     ],
     *[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,24 +27,45 @@ def words(key: Any, first: int, count: int) -> Any:
     blocks = -(-(skipped + count) // 4)
     out = np.empty((blocks, 4), np.uint32)
 
-    def work(part: range) -> None:
-        for start in range(part.start, part.stop, PART):
-            stop = min(part.stop, start + PART)
-            _philox(key, block + start, out[start:stop])
+    def fill(start: int, stop: int) -> None:
+        numbers = np.arange(block + start, block + stop, dtype=np.uint64)
+        _philox(key, numbers, out[start:stop])
 
-    POOL.run([functools.partial(work, part) for part in shards(blocks, count / WORDS_PER_SECOND)])
+    _in_parts(fill, blocks)
     return out.reshape(-1)[skipped : skipped + count]
 
 
-def _philox(key: Any, block: int, out: Any) -> None:
-    """Write the four words of each block, from number ``block`` on.
+def words_each(keys: Any, count: int) -> Any:
+    """The first ``count`` words of the stream of each key (n, 4): (n, count); uint32."""
+    each = -(-count // 4)
+    out = np.empty((len(keys) * each, 4), np.uint32)
+
+    def fill(start: int, stop: int) -> None:
+        own, numbers = np.divmod(np.arange(start, stop, dtype=np.int64), each)
+        _philox(keys[own].T, numbers.astype(np.uint64), out[start:stop])
+
+    _in_parts(fill, len(out))
+    return out.reshape(len(keys), 4 * each)[:, :count]
+
+
+def _in_parts(fill: Callable[[int, int], None], blocks: int) -> None:
+    def work(part: range) -> None:
+        for start in range(part.start, part.stop, PART):
+            fill(start, min(part.stop, start + PART))
+
+    seconds = 4 * blocks / WORDS_PER_SECOND
+    POOL.run([functools.partial(work, part) for part in shards(blocks, seconds)])
+
+
+def _philox(key: Any, numbers: Any, out: Any) -> None:
+    """Write the four words of the blocks of these numbers, under one key (4,), or a key for each
+    block (4, n).
 
     Words 0 and 2 of the state go through a round together, as ``even``, and 1 and 3 as ``odd``, of
     which only the low halves count.
     """
     given = key.astype(np.uint64)
-    keys = (given[:2, None] + np.arange(ROUNDS, dtype=np.uint64) * KEY_STEPS) & LOW
-    numbers = np.arange(block, block + len(out), dtype=np.uint64)
+    first = given[:2].reshape(2, -1)
     even, odd, product = np.empty((3, 2, len(out)), np.uint64)
     even[0], even[1] = numbers & LOW, given[2]
     odd[0], odd[1] = numbers >> np.uint64(32), given[3]
@@ -51,7 +73,7 @@ def _philox(key: Any, block: int, out: Any) -> None:
         np.multiply(even[::-1], MULTIPLIERS, out=product)
         np.right_shift(product, np.uint64(32), out=even)
         even ^= odd
-        even ^= keys[:, i : i + 1]
+        even ^= first + np.uint64(i) * KEY_STEPS
         even &= LOW
         odd, product = product, odd
     out[:, 0::2], out[:, 1::2] = even.T, odd.T
@@ -59,6 +81,10 @@ def _philox(key: Any, block: int, out: Any) -> None:
 
 def random_bits(key: Any, *, shape: tuple[int, ...]) -> Any:
     return words(key, 0, math.prod(shape)).reshape(shape)
+
+
+def random_bits_each(keys: Any, *, shape: tuple[int, ...]) -> Any:
+    return words_each(keys, math.prod(shape[1:])).reshape(shape)
 
 
 def kept_bound(p: float) -> int:
@@ -88,4 +114,8 @@ def masked(x: Any, mask: Any, out: Any = None, *, scale: float) -> Any:
     return scaled
 
 
-KERNELS = [Kernel("random_bits", "parts", random_bits), Kernel("drop", "parts", drop)]
+KERNELS = [
+    Kernel("random_bits", "parts", random_bits),
+    Kernel("random_bits_each", "parts", random_bits_each),
+    Kernel("drop", "parts", drop),
+]

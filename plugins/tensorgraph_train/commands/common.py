@@ -17,6 +17,14 @@ Folder = Annotated[
 Backend = Annotated[
     str | None, typer.Option(help="numpy, cupy, or auto for the fastest that is here.")
 ]
+Views = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=1000,
+        help="Ask also about so many augmented views of each image; the mean counts.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Annotated
 
@@ -28,6 +29,7 @@ def evaluate(
         float | None,
         typer.Option(min=0, max=1, help="Choose the threshold anew on validation, for this."),
     ] = None,
+    views: common.Views = 0,
     backend: common.Backend = None,
     as_json: common.Json = False,
     skip_missing: Annotated[
@@ -52,7 +54,7 @@ def evaluate(
             display.contents(inside)
         return
     with common.scope(Settings(), backend, "")[1]:
-        run = outcome.trained(folder, data)
+        run = dataclasses.replace(outcome.trained(folder, data), views=views)
         if sensitivity is not None:
             if data is not None:
                 raise ConfigError(
@@ -69,6 +71,8 @@ def evaluate(
             run.card.decision,
             run.settings.evaluate.prevalence if prevalence is None else prevalence,
         )
+    if views:
+        evaluation["views"] = views
     if data is None:
         evaluation |= control.mark(run.settings)
         scores.save(folder, evaluation)

@@ -33,6 +33,7 @@ def predict(
     table: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write a table, a line an image.")
     ] = None,
+    views: common.Views = 0,
     backend: common.Backend = None,
     as_json: common.Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def predict(
     from tensorgraph_train import answers, display, storage
 
     with common.scope(Settings(), backend, "")[1]:
-        found = list(answers.answers(folder, images, abstain))
+        found = list(answers.answers(folder, images, abstain, views))
     if table is not None:
         storage.write(table, _csv(found).encode())
     if as_json:

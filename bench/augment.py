@@ -1,0 +1,90 @@
+"""What augmentation costs: each beside the same training step of simple_cnn without it.
+
+python bench/augment.py [NAME …]    on images of 28 x 28 in batches of 64; steps take turns, so that
+a busy machine slows both; the figure is the ratio of their medians. Kernels are compiled before
+(TENSORGRAPH_JIT=wait): else the figure is that of the first seconds of a run.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TENSORGRAPH_JIT", "wait")
+
+import numpy as np
+from tensorgraph_train.augment import Augmentations, keys
+from tensorgraph_train.runfile import Named
+
+import tensorgraph as tg
+
+BATCH, ROUNDS, WARM = 64, 60, 5
+SHARE = 1.10  # of a step's time, what it may take with an augmentation
+
+
+def both(step, change):
+    """A step after the augmentation of its batch, as training does it."""
+
+    def run(x, y, key):
+        if change is not None:
+            with tg.no_grad():
+                x, y = change(x, y, key)
+        return step(x, y)
+
+    return run
+
+
+def steps(names, channels):
+    """A compiled training step for each name, "" being without augmentation."""
+    made = {}
+    for name in names:
+        tg.seed(0)
+        model = tg.models.simple_cnn()
+        model.infer_shape(tg.Spec((1, channels, 28, 28), "float32"))
+        optimizer = tg.optimizers.adam(model.parameters(), lr=1e-3)
+        chosen = [Named(name)] if name else []
+        change = Augmentations(chosen, (0.5,) * channels, (0.25,) * channels, 10)
+
+        def step(x, y, model=model, optimizer=optimizer):
+            loss = tg.ops.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        made[name] = both(tg.compile(step), tg.compile(change) if name else None)
+    return made
+
+
+def measured(names, channels=1):
+    """Seconds a step, the median of many, by name."""
+    rng, taken = np.random.default_rng(0), {name: [] for name in names}
+    x = tg.tensor(rng.standard_normal((BATCH, channels, 28, 28)).astype(np.float32))
+    y = tg.tensor(rng.integers(0, 10, BATCH))
+    made = steps(names, channels)
+    for i in range(WARM + ROUNDS):
+        key = keys(0, i, np.arange(BATCH))
+        for name, step in made.items():
+            start = time.perf_counter()
+            step(x, y, key).item()
+            if i >= WARM:
+                taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(times) for name, times in taken.items()}
+
+
+def main():
+    names = sys.argv[1:] or sorted(set(tg.augmentations))
+    slow = 0
+    for name in names:
+        channels = 3 if name == "colour_jitter" else 1
+        found = measured(["", name], channels)
+        ratio = found[name] / found[""]
+        slow += ratio > SHARE
+        print(f"{name:16} {found[''] * 1e3:7.2f} ms -> {found[name] * 1e3:7.2f} ms  x {ratio:.3f}")
+    return int(slow > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Augmentations that change values: of white as 1 and black as 0; nothing is cut off at either."""
+
+from __future__ import annotations
+
+import math
+
+import tensorgraph as tg
+from tensorgraph.errors import ConfigError
+from tensorgraph_augment.common import Augment, cautioned, chance, drawn, two_keys, within
+
+
+def _mean(images: tg.Tensor) -> tg.Tensor:
+    """Of each image, all channels together."""
+    return tg.ops.mean(images, axis=tuple(range(1, images.ndim)), keepdims=True)
+
+
+def brightness(strength: float = 0.1) -> Augment:
+    """Adds one number, up to ``strength`` either way, to all of an image."""
+    within("brightness", 0, 1, strength=strength)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        (number,) = drawn(images, key, 1)
+        return images + number * strength
+
+    return augment
+
+
+def contrast(strength: float = 0.2) -> Augment:
+    """Makes what differs from an image's mean from 1 - strength to 1 + strength times as large."""
+    within("contrast", 0, 1, strength=strength)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        (number,) = drawn(images, key, 1)
+        mean = _mean(images)
+        return mean + (images - mean) * (1 + number * strength)
+
+    return augment
+
+
+def gamma(strength: float = 0.2) -> Augment:
+    """Raises values to a power from 1 / (1 + strength) to 1 + strength; black and white stay."""
+    within("gamma", 0, 4, strength=strength)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        (number,) = drawn(images, key, 1)
+        changed = tg.ops.pow(tg.ops.abs(images), tg.ops.exp(number * math.log1p(strength)))
+        return tg.ops.where(images < 0, -changed, changed)
+
+    return augment
+
+
+@cautioned("it changes colours: in a stained section these say what was stained")
+def colour_jitter(strength: float = 0.1) -> Augment:
+    """Makes colours paler or stronger, and each channel brighter or darker, by factors from
+    1 - strength to 1 + strength."""
+    within("colour_jitter", 0, 1, strength=strength)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        if images.shape[1] != 3:
+            raise ConfigError(
+                f"colour_jitter: takes images in colour, with 3 channels, and gets {images.spec}; "
+                "leave it out, or read the images with data.channels = 3"
+            )
+        pale, *gains = drawn(images, key, 4)
+        grey = tg.ops.mean(images, axis=1, keepdims=True)
+        coloured = grey + (images - grey) * (1 + pale * strength)
+        return coloured * (1 + tg.ops.concat(gains, axis=1) * strength)
+
+    return augment
+
+
+def blur(sigma: float = 1.0) -> Augment:
+    """Blurs with a bell curve of standard deviation up to ``sigma`` pixels, renewed at borders."""
+    within("blur", 0, 100, sigma=sigma)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        (width,) = drawn(images, key, 1, low=0.0)
+        return blurred(images, width * sigma)
+
+    return augment
+
+
+def blurred(images: tg.Tensor, sigma: tg.Tensor) -> tg.Tensor:
+    """Along rows and columns, with the ``sigma`` (n, 1, …) of each image."""
+    ops, sharp = tg.ops, 1e-3  # a curve so narrow leaves the image as it is
+    narrow = -0.5 / ops.square(ops.maximum(sigma, sharp))
+    for axis in (-2, -1):
+        size = images.shape[axis]
+        apart = images.constant([[float((i - j) ** 2) for j in range(size)] for i in range(size)])
+        bell = ops.exp(apart * narrow)
+        bell = bell / ops.sum(bell, axis=-1, keepdims=True)
+        across = axis == -1
+        images = ops.matmul(images, _transposed(bell)) if across else ops.matmul(bell, images)
+    return images
+
+
+def _transposed(x: tg.Tensor) -> tg.Tensor:
+    *rest, first, second = range(x.ndim)
+    return tg.ops.permute_dims(x, axes=(*rest, second, first))
+
+
+def gaussian_noise(std: float = 0.03) -> Augment:
+    """Adds normal noise of standard deviation ``std`` to each pixel."""
+    within("gaussian_noise", 0, 10, std=std)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        return images + tg.ops.normal(images.shape, std=std, dtype=images.dtype, key=key)
+
+    return augment
+
+
+def speckle_noise(std: float = 0.1) -> Augment:
+    """Multiplies each pixel by a normal number of mean 1 and standard deviation ``std``, as the
+    echoes of ultrasound do."""
+    within("speckle_noise", 0, 10, std=std)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        noise = tg.ops.normal(images.shape, mean=1.0, std=std, dtype=images.dtype, key=key)
+        return images * noise
+
+    return augment
+
+
+def erase(share: float = 0.3, p: float = 0.5) -> Augment:
+    """Fills a rectangle with the image's mean in a share ``p`` of the images, its sides up to
+    ``share`` of theirs (after Zhong et al., AAAI 2020). It may hide what the label is about."""
+    within("erase", 0, 1, share=share, p=p)
+
+    def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+        first, second = two_keys(key)
+        numbers = drawn(images, second, 4, low=0.0)
+        hidden = chance(images, first, p)
+        for axis, side, place in ((-2, numbers[0], numbers[1]), (-1, numbers[2], numbers[3])):
+            hidden = hidden & between(images, axis, place * (1 - side * share), side * share)
+        return tg.ops.where(hidden, _mean(images), images)
+
+    return augment
+
+
+def between(images: tg.Tensor, axis: int, start: tg.Tensor, length: tg.Tensor) -> tg.Tensor:
+    """Which pixels along an axis lie in the part from ``start`` on, of that ``length``, both as
+    shares of the side and (n, 1, …)."""
+    size = images.shape[axis]
+    shape = [1] * images.ndim
+    shape[axis] = size
+    middles = images.constant([(i + 0.5) / size for i in range(size)])
+    middles = tg.ops.reshape(middles, shape=tuple(shape))
+    return (middles >= start) & (middles < start + length)
