@@ -71,7 +71,7 @@ class Run:
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
         self.fingerprint = feed.fingerprint(images.dataset)
         self.step = steps.compiled(self._step, train.compile)
-        self.infer = self.validate = steps.inference(model, train.compile)
+        self.infer = self.infer_answer = steps.inference(model, train.compile)
         balance.check(train, images.dataset)
         tasks.check_metric(train, images.dataset, self.val_indices)
         tasks.check_loss(train, images, self.loss, augment.mixing(train.augment))
@@ -176,7 +176,7 @@ class Run:
             kept = None if self.augment else self.transfer.features(self.feed)
             self.source, self.answer = (self.feed, self.model) if kept is None else (kept, kept)
             self.step = steps.compiled(self._step, planned)
-            self.validate = steps.inference(self.answer, planned)
+            self.infer_answer = steps.inference(self.answer, planned)
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""
@@ -275,7 +275,7 @@ class Run:
         if not len(self.val_indices):
             return {}
         found, loss = scores.run(
-            self.answer, self.validate, self.source, self.val_indices, self.loss, often=True
+            self.answer, self.infer_answer, self.source, self.val_indices, self.loss, often=True
         )
         record = {"val_loss": loss}
         value = -loss
