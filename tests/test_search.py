@@ -1,58 +1,58 @@
-"""tensorgraph search: what is drawn, which trials go on, resumption, and the share of each key."""
+"""Search: ranges, what is drawn from them, rounds, and how much each key matters."""
 
-import csv
 import math
-from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from tensorgraph_search import mattered, searching
 from tensorgraph_search.engines import ENGINES
-from tensorgraph_search.space import Choice, Range, space
+from tensorgraph_search.space import Choice, Range, put, space
 from tensorgraph_search.trial import Trial
-from training_help import command
 
 from tensorgraph.errors import ConfigError
 
-RUN = """
-[data]
-name = "digits"
 
-[model]
-name = "small"
-
-[train]
-epochs = 4
-callbacks = ["history"]
-
-[search]
-trials = 4
-halving = 2
-
-[search.over]
-train.optimizer.lr = {low = 1e-5, high = 1e-1, log = true}
-"model.hidden" = {low = 4, high = 16, whole = true}
-train.batch_size = [32, 64]
-"""
+@given(st.integers(0, 10**6), st.integers(1, 50), st.integers(1, 1000))
+def test_a_range_gives_values_within_it(seed, low, more):
+    high = low + more
+    for one in (Range(low / 7, high / 7), Range(low / 7, high / 7, log=True)):
+        assert one.low <= one.draw(Random(seed)) <= one.high
+    for one in (Range(low, high, whole=True), Range(low, high, log=True, whole=True)):
+        value = one.draw(Random(seed))
+        assert isinstance(value, int) and low <= value <= high
 
 
-@given(st.integers(0, 10**6), st.floats(1e-6, 1e3), st.floats(1.001, 1e6))
-def test_a_range_gives_values_within_it(seed, low, factor):
-    high = low * factor
-    for one in (Range(low, high), Range(low, high, log=True)):
-        assert low <= one.draw(Random(seed)) <= high
+def drawn(one, n=3000):
+    return [ENGINES["random"]({"a.b": one}, 3, i, ())["a.b"] for i in range(n)]
 
 
-def test_whole_numbers_and_powers_of_ten_are_equally_likely():
-    whole = [Range(1, 4, whole=True).draw(Random(i)) for i in range(4000)]
-    assert {*whole} == {1, 2, 3, 4}
-    assert min(whole.count(i) for i in range(1, 5)) > 900
-    logarithmic = [math.log10(Range(1e-4, 1, log=True).draw(Random(i))) for i in range(4000)]
-    counts, _ = np.histogram(logarithmic, bins=4, range=(-4, 0))
-    assert counts.min() > 900
+def test_what_is_drawn_is_distributed_as_said():
+    """Beside SciPy's distributions; a whole logarithmic k has the interval k ± 1/2."""
+    assert stats.kstest(drawn(Range(2.0, 5.0)), stats.uniform(2, 3).cdf).pvalue > 0.01
+    logarithmic = drawn(Range(1e-4, 1.0, log=True))
+    assert stats.kstest(logarithmic, stats.loguniform(1e-4, 1).cdf).pvalue > 0.01
+    edges = np.arange(0.5, 9)
+    for one, p in (
+        (Range(1, 8, whole=True), np.full(8, 1 / 8)),
+        (Range(1, 8, log=True, whole=True), np.diff(np.log(edges)) / np.log(8.5 / 0.5)),
+        (Choice(tuple(range(1, 9))), np.full(8, 1 / 8)),
+    ):
+        counts = np.bincount(drawn(one), minlength=9)[1:]
+        assert stats.chisquare(counts, 3000 * p).pvalue > 0.01
+
+
+def test_a_trial_depends_on_its_seed_and_number_alone():
+    over = {"train.optimizer.lr": {"low": 0.1, "high": 1.0}, "train.batch_size": [1, 2, 3]}
+    keys = space(over)
+    short, long = ([ENGINES["random"](keys, 0, i, ()) for i in range(n)] for n in (3, 9))
+    assert long[:3] == short
+    assert ENGINES["random"](keys, 1, 0, ()) != short[0]
+    one = "train.batch_size"
+    assert ENGINES["random"]({one: keys[one]}, 0, 1, ())[one] == short[1][one]
 
 
 def test_keys_are_written_with_and_without_quotes():
@@ -68,11 +68,21 @@ def test_keys_are_written_with_and_without_quotes():
     [
         ({}, "no key to search over"),
         ({"train": {"lr": 3}}, "search.over.train.lr = 3; it takes a list of values"),
-        ({"train": {"lr": [3]}}, "it takes a list of values"),
-        ({"train": {"lr": {"low": 1, "high": 1}}}, "low = "),
-        ({"train": {"lr": {"low": 0, "high": 1, "log": True}}}, "'log': True"),
-        ({"train": {"lr": {"low": 0.5, "high": 2, "whole": True}}}, "'whole': True"),
-        ({"train": {"lr": {"low": 1, "high": 2, "lgo": True}}}, "'lgo'"),
+        ({"train": {"lr": [3]}}, "train.lr = [3]; a choice takes at least two values, each once"),
+        ({"train": {"lr": [3, 3]}}, "train.lr = [3, 3]; a choice takes at least two values"),
+        ({"train": {"lr": {"low": 1, "high": 1}}}, "{low = 1, high = 1}; low must be below high"),
+        ({"train": {"lr": {"low": "a", "high": 1}}}, "{low = 'a', high = 1}; low takes a number"),
+        ({"train": {"lr": {"low": 0, "high": math.inf}}}, "high takes a number"),
+        (
+            {"train": {"lr": {"low": 0, "high": 1, "log": True}}},
+            "{low = 0, high = 1, log = true}; with log = true low must be above 0",
+        ),
+        (
+            {"train": {"lr": {"low": 0.5, "high": 2, "whole": True}}},
+            "whole = true}; both ends must be whole numbers",
+        ),
+        ({"train": {"lr": {"low": 1, "high": 2, "log": 1}}}, "log and whole take true or false"),
+        ({"train": {"lr": {"low": 1, "high": 2, "lgo": True}}}, "it takes a list of values, or"),
         ({"lr": [1, 2]}, "lr is not a key of a run file: section.key"),
     ],
 )
@@ -88,7 +98,6 @@ def test_a_range_that_is_none_is_refused(table, words):
         ({"trials": 7}, [(27, 7)]),
         ({"trials": 27, "halving": 3}, [(1, 27), (3, 9), (9, 3), (27, 1)]),
         ({"trials": 10, "halving": 3}, [(3, 10), (9, 3), (27, 1)]),
-        ({"trials": 2, "halving": 3}, [(27, 2)]),
     ],
 )
 def test_each_round_of_halving_is_of_fewer_trials_and_more_epochs(asked, rounds):
@@ -103,6 +112,10 @@ def test_each_round_of_halving_is_of_fewer_trials_and_more_epochs(asked, rounds)
         ({}, "no section [search]"),
         ({"search": {"trails": 3}}, "no key search.trails. Known: trials, engine"),
         ({"search": {"trials": 0}}, "search.trials = 0; it takes a whole number, at least 1"),
+        (
+            {"train": {"epochs": 9}, "search": {"halving": 3, "trials": 2}},
+            "search.halving = 3; it takes at least so many trials and epochs, and there are 2",
+        ),
         ({"search": {"halving": 1}}, "search.halving = 1; it takes a whole number, at least 2"),
         ({"search": {"engine": "grid"}}, "search.engine = 'grid'; it takes one of random, optuna"),
         ({"search": {}}, "set train.epochs"),
@@ -118,20 +131,56 @@ def test_a_mistake_in_the_section_is_said(table, words):
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("train.optimizer.lr", 1, {"train": {"optimizer": {"name": "sgd", "lr": 1}}}),
+        ("model.name", "other", {"model": {"name": "other"}}),
+        ("model.name", "mlp", {"model": {"name": "mlp", "dropout": 0.1}}),
+        ("transfer.freeze", ["conv1"], {"transfer": {"freeze": ["conv1"]}}),
+        ("transfer.lr.layer1", 0.5, {"transfer": {"lr": {"layer1": 0.5}}}),
+        ("train.augment.blur.p", 1, {"train": {"augment": ["erase", {"name": "blur", "p": 1}]}}),
+        (
+            "train.augment.erase.p",
+            1,
+            {"train": {"augment": [{"name": "erase", "p": 1}, {"name": "blur", "p": 0}]}},
+        ),
+    ],
+)
+def test_a_value_is_put_where_the_run_file_has_its_key(key, value, found):
+    table = {
+        "model": {"name": "mlp", "dropout": 0.1},
+        "train": {"optimizer": "sgd", "augment": ["erase", {"name": "blur", "p": 0}]},
+    }
+    put(table, key, value)
+    for section, inner in found.items():
+        assert {k: table[section][k] for k in inner} == inner
+        assert section != "model" or table[section] == inner
+
+
+def test_what_the_run_file_lacks_cannot_be_changed():
+    with pytest.raises(
+        ConfigError, match=r"search\.over\.train\.augment\.crop\.size: the run file"
+    ):
+        put({"train": {"augment": ["blur"]}}, "train.augment.crop.size", 3)
+
+
 def trials(goodness, **values):
     return [
-        Trial(i + 1, 5, {key: column[i] for key, column in values.items()}, "", "auc", g, True, 1.0)
+        Trial(i + 1, 5, {key: column[i] for key, column in values.items()}, "", "auc", g)
         for i, g in enumerate(goodness)
     ]
 
 
-def test_the_share_of_a_key_is_that_of_an_analysis_of_variance():
-    """ε² by hand: groups (1, 3) and (5, 7): total 20, within 4, 1 - (4 / 2) / (20 / 3)."""
-    done = trials([1.0, 3.0, 5.0, 7.0], a=["x", "x", "y", "y"], b=["x", "y", "y", "x"])
-    keys = {"b": Choice(("x", "y")), "a": Choice(("x", "y"))}
-    found = mattered.shares(done, keys)
-    assert found == {"a": pytest.approx(0.7), "b": 0.0}
-    assert [*found] == ["a", "b"]
+def test_the_share_of_a_key_is_that_of_kruskal_and_wallis():
+    """ε² of SciPy's H; one trial failed, and two are equal."""
+    goodness = [1.0, None, 2.5, 2.5, 9.0, 4.0, 5.0, 6.0]
+    done = trials(goodness, a=[*"xxxyyzzz"], b=[*"xyxyxyxy"])
+    found = mattered.shares(done, {"b": Choice((*"xy",)), "a": Choice((*"xyz",))})
+    first, second, third = [1.0, -9.0, 2.5], [2.5, 9.0], [4.0, 5.0, 6.0]
+    within = 1 - stats.kruskal(first, second, third).statistic / 7
+    assert found["a"] == pytest.approx(1 - within * 7 / (8 - 3))
+    assert [*found] == ["a", "b"] and found["b"] == 0
 
 
 def test_a_key_that_does_nothing_explains_about_nothing():
@@ -161,66 +210,3 @@ def test_optuna_looks_where_trials_were_good():
         told.append((values, -((values["a"] - 0.7) ** 2)))
     late = [values["a"] for values, _ in told[-15:]]
     assert np.mean(np.abs(np.array(late) - 0.7)) < 0.15
-
-
-def test_a_search_is_resumed_and_leaves_a_table_a_picture_and_the_best(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    Path("run.toml").write_text(RUN)
-    assert command("search", "run.toml", "--out", "out") == 0
-    shown = capsys.readouterr().out
-    assert "7/7" in shown and "what mattered" in shown
-    with Path("out/results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["epochs"]) for row in rows] == [4, 2, 2, 1, 1, 1, 1]
-    assert all(row["metric"] == rows[0]["metric"] for row in rows)
-    values = {(row["trial"], row["train.optimizer.lr"], row["model.hidden"]) for row in rows}
-    assert len(values) == 4, "a trial keeps its values from round to round"
-    best = Path("out/best.toml").read_text()
-    assert f"lr = {rows[0]['train.optimizer.lr']}" in best
-    assert f"hidden = {rows[0]['model.hidden']}" in best
-    assert Path("out/mattered.png").stat().st_size > 5000
-
-    history = {path: path.stat().st_mtime_ns for path in Path("out").glob("*/history.jsonl")}
-    (Path("out") / rows[0]["folder"] / "evaluation.json").unlink()  # as if stopped in the last
-    table = Path("out/results.csv").read_text()
-    assert command("search", "--resume", "--out", "out") == 0
-    assert Path("out/results.csv").read_text() == table
-    changed = [p for p, then in history.items() if p.stat().st_mtime_ns != then]
-    assert [p.parent.name for p in changed] in ([], [rows[0]["folder"]])
-
-
-def test_a_trial_that_diverges_is_noted_and_the_search_goes_on(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    run = (
-        RUN.replace("halving = 2", "").replace("trials = 4", "trials = 6").replace("= 4\n", "= 1\n")
-    )
-    head = run.partition("[search.over]")[0]
-    Path("run.toml").write_text(head + '[search.over]\nmodel.name = ["small", "explodes"]\n')
-    assert command("search", "run.toml", "--out", "out") == 0
-    assert "failed" in capsys.readouterr().out
-    with Path("out/results.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    said = {row["model.name"]: row["value"] for row in rows}
-    assert said["small"] and not said["explodes"]
-    assert rows[-1]["model.name"] == "explodes"
-    assert "the loss is" in (Path("out") / rows[-1]["folder"] / "failed.txt").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("search",), "give a run file with a section [search]"),
-        (("search", "none.toml"), "run file none.toml: there is no such file"),
-        (("search", "--resume", "--out", "none"), "say which search to go on with"),
-        (("search", "plain.toml"), "no section [search]"),
-        (("search", "wrong.toml", "--out", "a"), "no key train.epoch"),
-    ],
-)
-def test_a_mistake_is_one_message(arguments, words, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    Path("plain.toml").write_text("[train]\nepochs = 1\n")
-    Path("wrong.toml").write_text(RUN + "train.epoch = [1, 2]\n")
-    assert command(*arguments) == 2
-    assert words in capsys.readouterr().err

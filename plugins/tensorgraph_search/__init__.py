@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
+from tensorgraph_search.pause import Pause
+
+
+@hookimpl
+def register_callbacks(register: Register) -> None:
+    register("pause", Pause)
 
 
 @hookimpl

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import shutil
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 from tensorgraph_search import mattered, searching
 from tensorgraph_search.searching import Plan
-from tensorgraph_search.trial import RUN_FILE, Trial
+from tensorgraph_search.trial import Trainings, Trial, run_file
 
-ASKED, BASE, RESULTS, PICTURE, BEST = (
-    "search.toml",
-    "base.toml",
-    "results.csv",
-    "mattered.png",
-    "best.toml",
-)
+ASKED, RESULTS, PICTURE, BEST = "search.toml", "results.csv", "mattered.png", "best.toml"
 SHOWN = 10  # trials in the table
 
 
@@ -45,31 +41,63 @@ def search(
     halving (of each round the best 1 in so many goes on) and seed. Chosen is by validation alone:
     look at the test figures of the best only, and only once.
     """
-    text, out = _asked(run, out, resume)
+    text = _asked(run, out, resume)
     table = tomllib.loads(text)
-    plan = searching.plan(table)
+    plan, base = searching.plan(table), _base(table)
     mattered.require_matplotlib()
+    out = out or _new_folder(run)
     out.mkdir(parents=True, exist_ok=True)
-    (out / ASKED).write_text(text, "utf-8")
+    with _alone(out):
+        if not resume:
+            _write(out / ASKED, text)
+        columns = Columns(plan)
+        print(columns.rounds(), columns.head, sep="\n")
+
+        def tell(done: list[Trial]) -> None:
+            _save(done, plan, out)
+            best = searching.ranked(done)[0] is done[-1]
+            print(columns.line(done[-1]) + "  best" * best, flush=True)
+
+        pauses = [epochs for epochs, _ in plan.rounds()[:-1]]
+        try:
+            done = searching.search(plan, Trainings(base, pauses, out), tell)
+        except KeyboardInterrupt:
+            go_on = f"tensorgraph search --resume --out {out}"
+            raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
+        except ConfigError:
+            if not (out / RESULTS).exists():  # refused before anything was trained
+                shutil.rmtree(out)
+            raise
+        _finish(done, plan, out, columns)
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Two searches in one folder would train the same trials; the lock goes with the process."""
+    with (out / ".lock").open("w") as file:
+        if os.name == "posix":
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ConfigError(f"--out {out}: another search is at work in it") from None
+        yield
+
+
+def _base(table: Mapping[str, Any]) -> dict[str, Any]:
+    """What all trials share; the path of the data is the same from every folder."""
     base = {name: section for name, section in table.items() if name != "search"}
-    (out / BASE).write_text(tg.plugins.walk("toml", base), "utf-8")
-    total = sum(count for _, count in plan.rounds())
-
-    def tell(done: list[Trial]) -> None:
-        _save(done, plan, out)
-        last, best = done[-1], searching.ranked(done)[0]
-        print(f"{len(done):>4}/{total}  {_line(last)}   best so far {_number(best.value)}")
-
-    try:
-        done = searching.search(plan, out / BASE, out, tell)
-    except KeyboardInterrupt:
-        go_on = f"tensorgraph search --resume --out {out}"
-        raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
-    _finish(done, plan, out)
+    data = base.get("data", {})
+    if isinstance(data, dict) and isinstance(data.get("path"), str):
+        base["data"] = {**data, "path": str(Path(data["path"]).expanduser().absolute())}
+    if isinstance(data, dict) and data.get("folds") is not None:
+        raise ConfigError("search: a trial is one training; leave data.folds out of the run file")
+    return base
 
 
-def _asked(run: Path | None, out: Path | None, resume: bool) -> tuple[str, Path]:
-    """The text of the run file and the folder to write."""
+def _asked(run: Path | None, out: Path | None, resume: bool) -> str:
+    """The text of the run file."""
     if resume:
         if out is None or not (out / ASKED).is_file():
             raise ConfigError("--resume: say which search to go on with: --out DIR")
@@ -79,12 +107,12 @@ def _asked(run: Path | None, out: Path | None, resume: bool) -> tuple[str, Path]
                 f"--resume: {run} is not what the search in {out} was started with; leave it out, "
                 "or start a new search"
             )
-        return stored, out
+        return stored
     if run is None:
         raise ConfigError("search: give a run file with a section [search]")
     if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"--out {out}: it is not empty; add --resume to go on with the search")
-    return _read(run), out or _new_folder(run)
+    return _read(run)
 
 
 def _read(run: Path) -> str:
@@ -98,50 +126,83 @@ def _read(run: Path) -> str:
     return text
 
 
-def _new_folder(run: Path) -> Path:
-    number = 1
-    while (folder := Path("runs") / f"search-{run.stem}-{number}").exists():
-        number += 1
-    return folder
+def _new_folder(run: Path | None) -> Path:
+    """The first of runs/search-<file>-1, -2, … that is free, made: it is this search's alone."""
+    name, number = run.stem if run else "", 1
+    while True:
+        folder = Path("runs") / f"search-{name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
-def _save(done: Sequence[Trial], plan: Plan, out: Path) -> None:
-    """results.csv: a row for each training, the best first."""
+def _write(path: Path, text: str) -> None:
+    """In one step: a search that is ended here leaves the old file or the new."""
+    beside = path.with_name(f".{path.name}.tmp")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)
+
+
+def _save(done: list[Trial], plan: Plan, out: Path) -> None:
+    """results.csv: a row for each trial, the best first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "epochs", *plan.space, "metric", "value", "seconds", "folder"])
-    for t in searching.ranked(list(done)):
-        value = "" if t.value is None else t.value
+    writer.writerow(
+        ["trial", "epochs", *plan.space, "metric", "value", "seconds", "folder", "failed"]
+    )
+    for t in searching.ranked(done):
         row: list[Any] = [t.number, t.epochs, *(t.values[key] for key in plan.space)]
-        writer.writerow([*row, t.metric, value, t.seconds, t.folder])
-    (out / RESULTS).write_text(text.getvalue(), "utf-8")
+        writer.writerow([*row, t.metric, t.value, t.seconds, t.folder, t.failed])
+    _write(out / RESULTS, text.getvalue())
 
 
-def _finish(done: list[Trial], plan: Plan, out: Path) -> None:
+def _finish(done: list[Trial], plan: Plan, out: Path, columns: Columns) -> None:
     best = searching.ranked(done)[0]
-    if best.value is None:
-        raise ConfigError(f"search: every trial failed; {out / best.folder}/failed.txt says why")
-    (out / BEST).write_text((out / best.folder / RUN_FILE).read_text("utf-8"), "utf-8")
+    if best.failed:
+        raise ConfigError(f"search: every trial failed; {out / RESULTS} says why")
+    _write(out / BEST, run_file(out / best.folder))
     mattered.draw(done, plan.space, out / PICTURE)
-    print("\nthe best, by validation")
+    print(f"\nthe best, by {best.metric} on validation\n{columns.head}")
     for t in searching.ranked(done)[:SHOWN]:
-        print(f"  {_line(t)}")
-    print("\nwhat mattered, of the first round's differences")
+        print(columns.line(t))
+    print("\nwhat mattered: the share of the trials' order that a key explains by itself")
     for key, share in mattered.shares(done, plan.space).items():
         print(f"  {share:>4.0%}  {key}")
     print(f"\nresults    {out / RESULTS}\npicture    {out / PICTURE}")
     print(f"the best   {out / BEST}, trained in {out / best.folder}")
 
 
-def _line(t: Trial) -> str:
-    values = "  ".join(f"{key.rpartition('.')[2]}={_short(x)}" for key, x in t.values.items())
-    metric = t.metric or "failed"
-    return f"trial {t.number:<3} {t.epochs:>3} epochs  {metric} {_number(t.value)}  {values}"
+class Columns:
+    """The lines of the table on the terminal: a column for each key, under its shortest name."""
 
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        parts = [key.split(".") for key in plan.space]
+        names = [part[-1] for part in parts]
+        self.names = [
+            ".".join(part[-2:]) if names.count(name) > 1 else name
+            for part, name in zip(parts, names)
+        ]
+        self.widths = [
+            max(len(name), *(len(mattered.short(x)) for x in getattr(one, "values", ("1" * 8,))))
+            for name, one in zip(self.names, plan.space.values())
+        ]
+        self.head = self._row("trial", "epochs", "value", self.names)
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    def rounds(self) -> str:
+        """What is going to be trained."""
+        rounds = self.plan.rounds()
+        shown = ", ".join(f"{count} to epoch {epochs}" for epochs, count in rounds)
+        return f"{self.plan.trials} trials by {self.plan.engine} search: {shown}\n"
 
+    def line(self, t: Trial) -> str:
+        value = "failed" if t.value is None else f"{t.value:.4f}"
+        values = [mattered.short(t.values[key]) for key in self.plan.space]
+        return self._row(str(t.number), str(t.epochs), value, values)
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    def _row(self, number: str, epochs: str, value: str, values: Sequence[str]) -> str:
+        cells = (f"{x:>{width}}" for x, width in zip(values, self.widths))
+        return "  ".join([f"{number:>5}", f"{epochs:>6}", f"{value:>8}", *cells])

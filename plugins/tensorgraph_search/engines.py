@@ -21,8 +21,7 @@ Engine = Callable[[Space, int, int, Told], Values]
 
 def random(space: Space, seed: int, number: int, told: Told) -> Values:
     """Each key by itself, whatever came before (Bergstra and Bengio, 2012)."""
-    generator = Random(f"{seed}/{number}")
-    return {key: one.draw(generator) for key, one in space.items()}
+    return {key: one.draw(Random(f"{seed}/{number}/{key}")) for key, one in space.items()}
 
 
 def optuna(space: Space, seed: int, number: int, told: Told) -> Values:
@@ -38,7 +37,7 @@ def optuna(space: Space, seed: int, number: int, told: Told) -> Values:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # numbers stand for the values of a choice, which may be anything that TOML can hold
     distributions = {key: _distribution(optuna.distributions, one) for key, one in space.items()}
-    sampler = optuna.samplers.TPESampler(seed=seed + number)
+    sampler = optuna.samplers.TPESampler(seed=Random(f"{seed}/{number}").getrandbits(32))
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for values, goodness in told:
         params = {

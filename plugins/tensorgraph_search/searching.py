@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tensorgraph.errors import ConfigError
-from tensorgraph_search import trial
 from tensorgraph_search.engines import ENGINES
 from tensorgraph_search.space import Space, space
-from tensorgraph_search.trial import Trial
+from tensorgraph_search.trial import Trainings, Trial
 
 DEFAULTS = {"trials": 20, "engine": "random", "halving": None, "seed": 0, "over": {}}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``halving``: of each round the best 1 in so many goes on, that many times as long."""
+    """``halving``: of each round the best 1 in so many goes on, to that many times the epochs."""
 
     space: Space
     epochs: int
@@ -29,7 +26,7 @@ class Plan:
     seed: int
 
     def rounds(self) -> list[tuple[int, int]]:
-        """Epochs and number of trials of each round; the last is of full length."""
+        """Epochs in all, and number of trials, of each round; the last is of full length."""
         factor, count = self.halving, 0
         if factor is not None:
             longest = min(self.trials, self.epochs)
@@ -70,44 +67,48 @@ def plan(table: Mapping[str, Any]) -> Plan:
     epochs = table.get("train", {}).get("epochs")
     if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
         raise ConfigError("search: set train.epochs in the run file: how long the best is trained")
+    factor = found["halving"]
+    if factor is not None and factor > min(found["trials"], epochs):
+        raise ConfigError(
+            f"search.halving = {factor}; it takes at least so many trials and epochs, and there "
+            f"are {found['trials']} trials of {epochs} epochs; leave it out for random search"
+        )
     keys = space(found["over"])
     if "train.epochs" in keys:
         raise ConfigError("search.over: train.epochs is what the search itself sets; leave it out")
     return Plan(keys, epochs, found["trials"], found["engine"], found["halving"], found["seed"])
 
 
-def search(plan: Plan, base: Path, out: Path, tell: Callable[[list[Trial]], None]) -> list[Trial]:
-    """All trials in the order in which they ran; ``tell`` hears of them after each.
+def search(plan: Plan, trainings: Trainings, tell: Callable[[list[Trial]], None]) -> list[Trial]:
+    """What each trial gave in each round, as it came; ``tell`` hears of all after each.
 
-    Every round trains anew: a schedule such as the cosine is of a length, and half of a long run is
-    not a short one.
+    Successive halving (Jamieson and Talwalkar, 2016): the best of a round go on where they are.
     """
     done: list[Trial] = []
-    chosen: list[tuple[int, Mapping[str, Any]]] = []
+    chosen: list[Trial] = []
     for i, (epochs, count) in enumerate(plan.rounds()):
-        before, chosen = _best(done, chosen, count), []
-        for k in range(count):
+        before, chosen = sorted(chosen, key=_order)[:count], []
+        for k in range(count if i == 0 else len(before)):
             if i:
-                number, values = before[k]
+                number, values = before[k].number, before[k].values
             else:
-                told = [(t.values, t.goodness) for t in done if math.isfinite(t.goodness)]
+                told = [(t.values, t.goodness) for t in done if not t.failed]
                 number = k + 1
                 values = ENGINES[plan.engine](plan.space, plan.seed, number, told)
-            chosen.append((number, values))
-            done.append(trial.run(base, number, epochs, values, out))
+            first = all(t.failed for t in done)
+            done.append(trainings.run(number, epochs, values, first))
+            chosen += [t for t in done[-1:] if not t.failed]
             tell(done)
     return done
 
 
-def _best(
-    done: list[Trial], chosen: list[tuple[int, Mapping[str, Any]]], count: int
-) -> list[tuple[int, Mapping[str, Any]]]:
-    """Of the last round; among equals the earlier."""
-    last = done[len(done) - len(chosen) :]
-    ranked = sorted(last, key=lambda t: (-t.goodness, t.number))
-    return [(t.number, t.values) for t in ranked[:count]]
+def _order(t: Trial) -> tuple[float, int]:
+    """The best first; among equals the earlier."""
+    return -t.goodness, t.number
 
 
 def ranked(done: list[Trial]) -> list[Trial]:
-    """The best first, and those that were trained longer before the others."""
-    return sorted(done, key=lambda t: (-t.epochs, -t.goodness, t.number))
+    """Each trial as it was last: those trained longest first, of these the best, and at the end
+    those that failed."""
+    last = {t.number: t for t in done}.values()
+    return sorted(last, key=lambda t: (bool(t.failed), -t.epochs, *_order(t)))

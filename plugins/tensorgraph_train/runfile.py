@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import math
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,13 +155,17 @@ def _plain(value: Any) -> Any:
 
 
 def read(path: Path) -> Table:
-    """The tables of a run file, not yet checked."""
+    """The tables of a run file, not yet checked, without [search], which tries other values."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"run file {path}: there is no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"run file {path}: not TOML: {error}") from None
+    if table.pop("search", None) is not None:
+        words = "[search] is for 'tensorgraph search'; here the values of the file itself hold"
+        warnings.warn(f"run file {path}: {words}", stacklevel=2)
+    return table
 
 
 def put(table: Table, key: str, value: Any) -> None:
