@@ -36,14 +36,15 @@ def layers(names):
 
 
 def vanishing(names):
+    assert names["x"].grad.item() == pytest.approx(names["by_hand"], rel=1e-6)
     share = {name: sizes[0] / sizes[-1] for name, sizes in names["sizes"].items()}
-    assert share["sigmoid"] < 1e-8 and share["relu"] > 1e-2
+    assert share["sigmoid"] < 1e-8 and min(share["relu"], share["leaky_relu"]) > 1e-1
 
 
 def overfitting(names):
-    unseen = {name: result[1] for name, result in names["results"].items()}
-    plain = unseen.pop("no cure")
-    assert all(loss < 0.9 * plain for loss in unseen.values())
+    plain, *cured = (history[:, 1] for history in names["histories"].values())
+    assert plain[-1] > 1.5 * plain.min()
+    assert len(cured) == 3 and all(loss[-1] < 0.7 * plain[-1] for loss in cured)
 
 
 def adam(names):
@@ -53,7 +54,7 @@ def adam(names):
 
 
 def filters(names):
-    assert names["by_hand"] == pytest.approx(names["maps"][0, 20, 10], abs=1e-5)
+    assert names["by_hand"] == pytest.approx(names["maps"][0, 20, 6], abs=1e-5)
 
 
 def pooling(names):
@@ -62,12 +63,12 @@ def pooling(names):
 
 
 def transfer(names):
-    scratch, moved = (np.mean(names["found"][k], axis=1) for k in ("from scratch", "transfer"))
-    assert moved[1:3].mean() > scratch[1:3].mean()
+    scratch, *moved = (scores.mean(axis=1) for scores in names["found"].values())
+    assert len(moved) == 2 and all((one > scratch + 0.03).all() for one in moved)
 
 
 def hospitals(names):
-    with_marks, without = names["accuracies"]["saw marks"], names["accuracies"]["saw none"]
+    with_marks, without = names["accuracies"]["marks"], names["accuracies"]["no marks"]
     assert with_marks[0] > 0.9 and with_marks[1] < with_marks[0] - 0.1 < without[1]
 
 

@@ -3,7 +3,7 @@
 # %% [markdown]
 # # 3. The loss and its slope
 #
-# A model with one weight: dose = w · body weight. The loss is the mean squared error over five
+# A model with one weight: dose = w · body weight. Its loss is the squared error, averaged over five
 # patients. For each w it is one number, and all of them make a curve. `backward()` gives the slope
 # of that curve where we stand; downhill is against the slope.
 
@@ -14,11 +14,11 @@ import numpy as np
 import tensorgraph as tg
 
 weight = tg.tensor([0.4, 0.6, 0.7, 0.8, 1.0], dtype="float64")  # in 100 kg
-dose = tg.tensor([0.9, 1.1, 1.5, 1.5, 2.1], dtype="float64")
+dose = tg.tensor([0.9, 1.1, 1.5, 1.5, 2.1], dtype="float64")  # in grams
 
 
-def loss_at(w):
-    return tg.ops.mse_loss(weight * w, dose)
+def loss_at(value):
+    return tg.ops.mse_loss(weight * value, dose)
 
 
 def slope_at(value):
@@ -32,32 +32,37 @@ def slope_at(value):
 # one that stays cheap when there are a million weights.
 
 # %%
-places = [0.5, 1.5, 3.5]
-slopes = [slope_at(value) for value in places]
-tiny = 1e-5
-measured = [
-    (loss_at(tg.tensor(v + tiny, dtype="float64")) - loss_at(tg.tensor(v - tiny, dtype="float64")))
-    .item() / (2 * tiny)
-    for v in places
-]  # fmt: skip
-for value, slope, by_steps in zip(places, slopes, measured, strict=True):
-    print(f"w = {value}: slope {slope:+.6f}, measured {by_steps:+.6f}")
+places, tiny = [0.5, 1.5, 3.5], 1e-5
+slopes = [slope_at(w) for w in places]
+measured = [(loss_at(w + tiny) - loss_at(w - tiny)).item() / (2 * tiny) for w in places]
+for w, slope, by_steps in zip(places, slopes, measured):
+    print(f"w = {w}: slope {slope:+.6f}, measured {by_steps:+.6f}")
+
+# %% [markdown]
+# Where a model gives a probability, the loss is cross entropy: minus the logarithm of what it gave
+# to the truth. Unlike the squared error it grows without end for who is sure and wrong.
+
+# %%
+given = np.linspace(0.01, 1, 100)
+cross_entropy = -tg.ops.log(tg.tensor(given))
+squared_error = (1 - tg.tensor(given)) ** 2.0
 
 # %%
 ws = np.linspace(0, 4, 100)
-figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(15, 4), layout="constrained")
 left.scatter(weight.numpy(), dose.numpy(), color="black", zorder=3)
-for value in places:
-    left.plot([0, 1.1], [0, 1.1 * value], label=f"w = {value}")
-left.set(xlabel="body weight (100 kg)", ylabel="dose", title="five patients, three models")
-left.legend()
-right.plot(ws, [loss_at(tg.tensor(w, dtype="float64")).item() for w in ws], color="gray")
-for value, slope in zip(places, slopes, strict=True):
-    height = loss_at(tg.tensor(value, dtype="float64")).item()
-    near = np.array([value - 0.5, value + 0.5])
-    right.plot(near, height + slope * (near - value), lw=3, label=f"slope {slope:+.2f}")
-right.set(xlabel="w", ylabel="loss", title="the loss of every model, and three slopes")
-right.legend()
+middle.plot(ws, [loss_at(w).item() for w in ws], color="gray")
+for w, slope in zip(places, slopes):
+    left.plot([0, 1.1], [0, 1.1 * w], label=f"w = {w}")
+    near = np.array([w - 0.5, w + 0.5])
+    middle.plot(near, loss_at(w).item() + slope * (near - w), lw=3, label=f"slope {slope:+.2f}")
+left.set(xlabel="body weight (100 kg)", ylabel="dose (g)", title="five patients, three models")
+middle.set(xlabel="w", ylabel="loss", title="squared error of every w, and three slopes")
+right.plot(given, cross_entropy.numpy(), label="cross entropy")
+right.plot(given, squared_error.numpy(), label="squared error")
+right.set(xlabel="probability given to the truth", ylabel="loss", title="two losses of one patient")
+for panel in (left, middle, right):
+    panel.legend()
 plt.show()
 
 # %% [markdown]

@@ -6,7 +6,7 @@
 # A loss may be steep in one direction and flat in another: a long valley. Plain descent must take
 # steps that are short enough for the steep side, and so crawls along the flat one. Momentum keeps
 # rolling. Adam divides each weight's step by the size of its recent gradients, and walks both
-# directions at one pace.
+# directions at one pace. Each has a learning rate that suits it, found by trying several.
 
 # %%
 import matplotlib.pyplot as plt
@@ -15,9 +15,9 @@ import numpy as np
 import tensorgraph as tg
 
 CHOICES = {
-    "plain descent": ("sgd", {"lr": 0.035}, {"lr": 0.2}),
-    "with momentum": ("sgd", {"lr": 0.02, "momentum": 0.8}, {"lr": 0.05, "momentum": 0.9}),
-    "Adam": ("adam", {"lr": 0.3}, {"lr": 0.005}),
+    "plain descent": ("sgd", {"lr": 0.038}, {"lr": 0.5}),
+    "with momentum": ("sgd", {"lr": 0.03, "momentum": 0.8}, {"lr": 0.05, "momentum": 0.9}),
+    "Adam": ("adam", {"lr": 0.3}, {"lr": 0.01}),
 }
 
 
@@ -46,9 +46,9 @@ def learn(name, options):
     tg.seed(0)
     model = tg.models.mlp(classes=10, hidden=(64, 64))
     optimizer = tg.optimizers[name](model.parameters(), **options)
-    losses = []
+    random, losses = np.random.default_rng(0), []
     for _ in range(3):
-        for batch in np.array_split(train, 40):
+        for batch in np.array_split(random.permutation(train), 40):
             optimizer.zero_grad()
             loss = tg.ops.cross_entropy(
                 model(tg.tensor(images[batch])), tg.tensor(digits.labels[batch])

@@ -31,17 +31,18 @@ maps = tg.ops.conv(x, w).numpy()[0]
 print("an image of", x.shape[2:], "and filters of", w.shape[2:], "give maps of", maps.shape[1:])
 
 # %% [markdown]
-# One answer by hand: the first filter, laid on the rows 20 to 22 and the columns 10 to 12.
+# One answer by hand: the first filter, laid on the rows 20 to 22 and the columns 6 to 8, where the
+# red square is. The image gets darker there from left to right, so the answer is below zero: black.
 
 # %%
-under = x.numpy()[0, 0, 20:23, 10:13]
+under = x.numpy()[0, 0, 20:23, 6:9]
 by_hand = float((under * np.array(FILTERS["left is not right"])).sum())
-print(f"by hand {by_hand:.5f}, by tg.ops.conv {maps[0, 20, 10]:.5f}")
+print(f"by hand {by_hand:.5f}, by tg.ops.conv {maps[0, 20, 6]:.5f}")
 
 # %%
 figure, axes = plt.subplots(2, 5, figsize=(14, 5.6), layout="constrained")
 axes[0, 0].imshow(image, cmap="gray")
-axes[0, 0].add_patch(plt.Rectangle((9.5, 19.5), 3, 3, fill=False, color="red", lw=2))
+axes[0, 0].add_patch(plt.Rectangle((5.5, 19.5), 3, 3, fill=False, color="red", lw=2))
 axes[0, 0].set_title("the image")
 axes[1, 0].axis("off")
 for i, (name, numbers) in enumerate(FILTERS.items()):

@@ -5,7 +5,8 @@
 #
 # A feature map says for every pixel how well the filter fits there. Mostly it matters *that*
 # something is there, and less at which pixel. Max pooling keeps the strongest answer of each small
-# square: a quarter of the numbers, and when the image moves a little, they change less.
+# square, average pooling their mean: a quarter of the numbers, and when the image moves a little,
+# they change less.
 
 # %%
 import matplotlib.pyplot as plt
@@ -27,7 +28,7 @@ def answers(x):
     return {
         "no pooling": found.numpy(),
         "max of 2 x 2": tg.ops.max_pool(found, kernel_size=2).numpy(),
-        "mean of 2 x 2": tg.ops.avg_pool(found, kernel_size=2).numpy(),
+        "average of 2 x 2": tg.ops.avg_pool(found, kernel_size=2).numpy(),
         "max of 4 x 4": tg.ops.max_pool(found, kernel_size=4).numpy(),
     }
 
@@ -39,7 +40,7 @@ changes = {
 }
 for name, change in changes.items():
     size = "x".join(map(str, before[name].shape[2:]))
-    print(f"{name:14} {size:>6} numbers; moved by a pixel they change by {change:.0%}")
+    print(f"{name:16} {size:>6} numbers; moved by a pixel they change by {change:.0%}")
 
 # %%
 figure, axes = plt.subplots(2, 6, figsize=(15, 5), layout="constrained", width_ratios=[1] * 5 + [2])

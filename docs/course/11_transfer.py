@@ -4,10 +4,13 @@
 # # 11. Transfer
 #
 # A small network learns the digits 0 to 4 from hundreds of images. Its filters then know strokes
-# and corners, which 5 to 9 are made of too. We keep them, frozen, and train only a new last layer
-# on a handful of images of 5 to 9; beside it a network learns the same handful from scratch.
+# and corners, which 5 to 9 are made of too. From a handful of images of 5 to 9 we learn three ways:
+# from scratch; a new last layer on frozen filters, kept as they are; and the same with all layers
+# trained on, which is fine-tuning. A run file says `freeze = "body"` in its section [transfer].
 
 # %%
+import copy
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -46,27 +49,27 @@ tg.seed(0)
 expert = fit(tg.models.small_cnn(classes=5), images[old], digits.labels[old], 400)
 body = expert[:-1]  # all but the last layer
 with tg.no_grad():  # frozen: computed once for each image
-    features, unseen_features = (body(tg.tensor(images[part])).numpy() for part in (new, unseen))
+    features, features_unseen = (body(tg.tensor(images[part])).numpy() for part in (new, unseen))
 labels, truth = digits.labels[new] - 5, digits.labels[unseen] - 5
 
-found = {"from scratch": [], "transfer": []}
-for count in COUNTS:
-    for scores in found.values():
-        scores.append([])
+found = {name: np.zeros((len(COUNTS), REPEATS)) for name in ("scratch", "frozen", "fine-tuned")}
+for i, count in enumerate(COUNTS):
     for seed in range(REPEATS):
         order = np.random.default_rng(seed).permutation(len(new))
         few = np.concatenate([order[labels[order] == k][:count] for k in range(5)])
         tg.seed(seed)
         scratch = fit(tg.models.small_cnn(classes=5), images[new][few], labels[few], 60)
-        found["from scratch"][-1].append(accuracy(scratch, images[unseen], truth))
+        found["scratch"][i, seed] = accuracy(scratch, images[unseen], truth)
         head = fit(tg.layers.linear(5), features[few], labels[few], 60)
-        found["transfer"][-1].append(accuracy(head, unseen_features, truth))
-    print(f"{count:3} a class", {name: f"{np.mean(s[-1]):.0%}" for name, s in found.items()})
+        found["frozen"][i, seed] = accuracy(head, features_unseen, truth)
+        tuned = tg.layers.sequential(*copy.deepcopy(body), tg.layers.linear(5))
+        fit(tuned, images[new][few], labels[few], 60)
+        found["fine-tuned"][i, seed] = accuracy(tuned, images[unseen], truth)
+    print(f"{count:3} a class", {name: f"{s[i].mean():.0%}" for name, s in found.items()})
 
 # %%
 figure, panel = plt.subplots(figsize=(8, 4.2), layout="constrained")
 for name, scores in found.items():
-    scores = np.array(scores)
     panel.plot(COUNTS, scores.mean(axis=1), "o-", label=name)
     panel.fill_between(COUNTS, scores.min(axis=1), scores.max(axis=1), alpha=0.2)
 panel.axhline(0.2, color="gray", ls=":", label="guessing")

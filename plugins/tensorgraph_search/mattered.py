@@ -121,9 +121,11 @@ def _panel(panel: Any, trials: Sequence[Trial], best: Trial, key: str, one: Choi
         values = [one.values.index(value) for value in values]
         panel.set_xticks(range(len(labels)), labels, fontsize=8)
         panel.set_xlim(-0.5, len(labels) - 0.5)
-    elif one.log:
+    else:
+        panel.set_xscale("log" if one.log else "linear")
+        panel.set_xlim(one.low, one.high)
+    if isinstance(one, Range) and one.log:
         ticks = [one.low, math.sqrt(one.low * one.high), one.high]
-        panel.set_xscale("log")
         panel.set_xticks(ticks, [f"{x:.2g}" if x < 10 else f"{x:.0f}" for x in ticks])
         panel.minorticks_off()
     for x, t in zip(values, trials):
@@ -132,7 +134,8 @@ def _panel(panel: Any, trials: Sequence[Trial], best: Trial, key: str, one: Choi
                 x, 0, "x", color="black", transform=panel.get_xaxis_transform(), clip_on=False
             )
         else:
-            panel.plot(x, t.value, "o", ms=5, color="#d55e00" if t is best else "#0072b2")
+            colour = "#d55e00" if t is best else "#0072b2"
+            panel.plot(x, t.value, "o", ms=5, color=colour, clip_on=False)
 
 
 def short(value: Any) -> str:
