@@ -71,3 +71,7 @@ for panel, (name, history) in zip(axes, histories.items()):
     panel.legend()
 axes[0].set_ylabel("loss")
 plt.show()
+
+# %% [markdown]
+# **Try it.** L1 asks for few weights, L2 for small ones: put `tg.regularizers.l1` in place of `l2`.
+# Which price helps most? And the best cure is not here: more images.
