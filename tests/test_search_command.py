@@ -72,6 +72,8 @@ def test_the_best_of_each_round_go_on_and_the_best_of_all_can_be_trained(capsys)
         assert len(went_on) == count
         assert min(until[n] for n in went_on) >= max(until[n] for n in {*until} - went_on)
     assert all(float(row["value"]) == max(values[row["trial"]])[0] for row in found)
+    log = Path("out", f"{found[0]['folder']}.log").read_text()
+    assert [f"resumed at epoch {n}, batch 1" in log for n in (1, 2, 3)] == [False, True, True]
     assert Path("out/mattered.png").stat().st_size > 5000
 
     assert command("train", "out/best.toml", "--out", "again") == 0

@@ -21,6 +21,7 @@ from tensorgraph_search.trial import Trainings, Trial, run_file
 
 ASKED, RESULTS, PICTURE, BEST = "search.toml", "results.csv", "mattered.png", "best.toml"
 SHOWN = 10  # trials in the table
+FEW = 20  # trials, below which shares are guesses
 
 
 def search(
@@ -168,7 +169,8 @@ def _finish(done: list[Trial], plan: Plan, out: Path, columns: Columns) -> None:
     print(f"\nthe best, by {best.metric} on validation\n{columns.head}")
     for t in searching.ranked(done)[:SHOWN]:
         print(columns.line(t))
-    print("\nwhat mattered: the share of the trials' order that a key explains by itself")
+    few = " (from so few trials a guess)" if plan.trials < FEW else ""
+    print(f"\nwhat mattered: the share of the trials' order that a key explains by itself{few}")
     for key, share in mattered.shares(done, plan.space).items():
         print(f"  {share:>4.0%}  {key}")
     print(f"\nresults    {out / RESULTS}\npicture    {out / PICTURE}")
