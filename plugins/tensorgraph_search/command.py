@@ -169,8 +169,8 @@ def _finish(done: list[Trial], plan: Plan, out: Path, columns: Columns) -> None:
     print(f"\nthe best, by {best.metric} on validation\n{columns.head}")
     for t in searching.ranked(done)[:SHOWN]:
         print(columns.line(t))
-    few = " (from so few trials a guess)" if plan.trials < FEW else ""
-    print(f"\nwhat mattered: the share of the trials' order that a key explains by itself{few}")
+    few = " (a guess: there are few trials)" if plan.trials < FEW else ""
+    print(f"\nwhat mattered, as a share of the trials' order{few}")
     for key, share in mattered.shares(done, plan.space).items():
         print(f"  {share:>4.0%}  {key}")
     print(f"\nresults    {out / RESULTS}\npicture    {out / PICTURE}")
