@@ -1,6 +1,7 @@
 """Search: ranges, what is drawn from them, rounds, and how much each key matters."""
 
 import math
+import sys
 from random import Random
 
 import numpy as np
@@ -210,3 +211,18 @@ def test_optuna_looks_where_trials_were_good():
         told.append((values, -((values["a"] - 0.7) ** 2)))
     late = [values["a"] for values, _ in told[-15:]]
     assert np.mean(np.abs(np.array(late) - 0.7)) < 0.15
+
+
+@pytest.mark.parametrize(
+    ("module", "asked"),
+    [
+        ("optuna", lambda: ENGINES["optuna"]({"a.b": Range(0, 1)}, 0, 1, ())),
+        ("matplotlib", mattered.require_matplotlib),
+    ],
+)
+def test_a_missing_package_is_said_with_its_extra(module, asked, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(
+        ConfigError, match=rf"{module} is not installed; pip .*tensorgraph\[search\]"
+    ):
+        asked()
