@@ -66,7 +66,7 @@ def search(
             go_on = f"tensorgraph search --resume --out {out}"
             raise KeyboardInterrupt(f"stopped; go on with: {go_on}") from None
         except ConfigError:
-            if not (out / RESULTS).exists():  # refused before anything was trained
+            if not (resume or (out / RESULTS).exists()):  # refused before any training
                 shutil.rmtree(out)
             raise
         _finish(done, plan, out, columns)
