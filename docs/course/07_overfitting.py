@@ -8,7 +8,7 @@
 # seen goes to zero, and on what it has not seen it falls, then rises. The least that helps is to
 # stop at its lowest point. Three cures: a price on large weights (L2), silencing most of the
 # neurons at random in each step (dropout), and showing each image a little changed in each step
-# (augmentation; here moved and turned, which leaves a digit what it is).
+# (augmentation; here moved, turned and scaled, which leaves a digit what it is).
 
 # %%
 import matplotlib.pyplot as plt

@@ -23,7 +23,7 @@ edges = tg.tensor(np.array([[[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]]], "float32"))
 
 
 def answers(x):
-    """The feature map of each image after ReLU, and two poolings of it."""
+    """The feature map of each image after ReLU, and three poolings of it."""
     found = tg.ops.relu(tg.ops.conv(tg.tensor(x), edges, padding=1))
     return {
         "no pooling": found.numpy(),
