@@ -1,8 +1,11 @@
-"""A model as a graph and as a picture: its boxes, shapes, parameters and lines."""
+"""A model and a step as pictures: boxes, shapes, parameters, operations, what is frozen, lines."""
 
+import re
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+from tensorgraph_walks import picture
 from tensorgraph_walks.architecture import architecture
 
 import tensorgraph as tg
@@ -135,3 +138,82 @@ def test_what_is_long_is_cut():
     assert row == "128×16×16 · 8,192 parameters"
     assert path.startswith("…")
     assert path.endswith("downsample.0")
+
+
+def plan(model, shape):
+    """Of a step of training; what is frozen predicts."""
+    x = tg.tensor(np.ones(shape, "float32"))
+    labels = tg.tensor(np.zeros(len(x), "int64"))
+    model(x)
+    optimizer = tg.optimizers.sgd(model.parameters(), lr=0.1)
+
+    @tg.compile
+    def step(x, labels):
+        loss = tg.ops.cross_entropy(model(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(x, labels)
+    return step.plan
+
+
+def half_frozen():
+    layers = tg.layers
+    body = layers.sequential(layers.conv2d(4, 3), tg.activations.relu).freeze()
+    return layers.sequential(body, layers.flatten(), layers.linear(2))
+
+
+def test_a_step_says_what_it_costs_and_what_is_frozen(compiler):
+    model = half_frozen()
+    root = ElementTree.fromstring(plan(model, (5, 1, 6, 6)).draw(names=model.named_state()))
+    texts = [text.text for text in root.iter(f"{SVG}text")]
+    tags = {text for text in texts if text and text.endswith("frozen")}
+    assert "0.0.weight 4×1×3×3 frozen" in tags
+    assert not any("2.weight" in tag for tag in tags)
+    assert "170 parameters, 40 of them frozen" in texts[0]
+    convolutions = [
+        [text.text for text in box.iter(f"{SVG}text")]
+        for box in root.iter(f"{SVG}g")
+        if box.get("data-kind") == "convolution"
+    ]
+    assert [texts[0] for texts in convolutions] == ["conv"], "forward, and not back"
+    assert "5.8 kFLOPs" in convolutions[0], "of 5 images 4·4·4 values, each of 9 products and sums"
+    whole = float(re.search(r"([\d.]+) kFLOPs", texts[0])[1])
+    assert sum(map(cost, root.iter(f"{SVG}g"))) / 1e3 == pytest.approx(whole, rel=0.02)
+
+
+def cost(box):
+    """What a box says of its operations, rounded."""
+    found = [t.text for t in box.iter(f"{SVG}text") if t.text and t.text.endswith("FLOPs")]
+    if box.get("class") != "task" or not found:
+        return 0
+    number, unit = found[0].split()
+    return float(number) * {"F": 1, "k": 1e3, "M": 1e6}[unit[0]]
+
+
+def test_a_step_without_names_calls_its_tensors_by_numbers(compiler):
+    text = plan(half_frozen(), (5, 1, 6, 6)).draw()
+    assert "w0 4×1×3×3 frozen" in text
+
+
+def test_a_tall_stage_goes_on_in_the_next_column(monkeypatch):
+    """Boxes stay in their order and none is lost."""
+    monkeypatch.setattr(picture, "TALLEST", 300.0)
+    found = plan(half_frozen(), (5, 1, 6, 6))
+    root = ElementTree.fromstring(found.draw())
+    tasks = [g.get("id") for g in root.iter(f"{SVG}g") if g.get("class") == "task"]
+    assert tasks == [f"task{i}" for i in range(len(found.outline().tasks))]
+    panels = [g for g in root.iter(f"{SVG}g") if g.get("class") == "stage"]
+    assert max(float(g.find(f"{SVG}rect").get("height")) for g in panels) < 700
+
+
+@pytest.mark.parametrize("heights", [[40] * 57, [40] * 200, [10, 900, 10, 20], [5000, 1], [7]])
+def test_a_stage_in_parts(heights):
+    boxes = [type("Box", (), {"height": height})() for height in heights]
+    panels = picture.panels_of("stage 0", boxes, 2400.0)
+    assert [box for panel in panels for box in panel.boxes] == boxes
+    assert all(panel.boxes for panel in panels)
+    if max(heights) < 100:
+        assert max(panel.height for panel in panels) <= 2400 + 100

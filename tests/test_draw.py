@@ -121,7 +121,9 @@ def test_a_picture_has_a_box_for_each_task(svg, plan):
     assert [x.get("id") for x in boxes] == [f"task{i}" for i in range(len(plan.outline().tasks))]
     kinds = {x.get("data-kind") for x in boxes}
     assert {"convolution", "product", "chain", "pooling"} <= kinds
-    assert len(of_class(svg, "stage")) == len(plan.outline().stages)
+    stages = [x.find(f"{SVG}text").text for x in of_class(svg, "stage")]
+    begun = [text for text in stages if not text.endswith(", continued")]
+    assert begun == [f"stage {i}: {stage.what}" for i, stage in enumerate(plan.outline().stages)]
 
 
 def test_every_value_leads_from_the_task_that_makes_it_to_those_that_read_it(svg, plan):

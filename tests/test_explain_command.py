@@ -92,6 +92,22 @@ def test_the_model_and_a_step_are_drawn(run, tmp_path, capsys):
     assert (run / "model.safetensors").read_bytes() == before
 
 
+def test_a_frozen_part_is_drawn_as_it_is_trained(run, tmp_path, capsys):
+    """Nothing of it is differentiated, and its batch norm predicts."""
+    data = run.parent / "images" / "manifest.csv"
+    chosen = ("--model", "small_cnn", "--epochs", "1", "--set", 'transfer.freeze="body"')
+    assert command("train", "--data", data, "--out", tmp_path / "run", *chosen) == 0
+    assert command("draw", tmp_path / "run") == 0
+    model, step = (
+        [text.text for text in ElementTree.parse(tmp_path / "run" / name).iter(f"{SVG}text")]
+        for name in ("model.svg", "step.svg")
+    )
+    assert sum("· frozen" in text for text in model) == 4
+    assert "0.weight 32×1×3×3 frozen" in step
+    assert not [text for text in step if text.startswith(("conv_weight", "10.weight 2×576 frozen"))]
+    assert not [text for text in step if "@1.running_mean" in text or "→ 1.running_mean" in text]
+
+
 def test_the_report_has_a_section(run):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")

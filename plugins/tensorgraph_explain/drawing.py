@@ -26,10 +26,10 @@ def draw(
     out.mkdir(parents=True, exist_ok=True)
     images = arguments[0]
     spec = tg.Spec((1, *images.shape[1:]), images.dtype)
-    svg = tg.plugins.walk("diagram", model.eval(), spec)
-    model.train()
     recorded = tg.compile(step)
-    recorded(*arguments)
-    for name, text in (("model.svg", svg), ("step.svg", recorded.plan.draw())):
+    recorded(*arguments)  # in the mode of training, in which frozen layers predict
+    drawn = recorded.plan.draw(names=model.named_state())
+    svg = tg.plugins.walk("diagram", model.eval(), spec)
+    for name, text in (("model.svg", svg), ("step.svg", drawn)):
         (out / name).write_text(text, "utf-8")
         print(out / name)

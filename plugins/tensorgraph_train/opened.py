@@ -12,7 +12,16 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import answers, augment, checkpoint, feed, outcome, prepare, runfile
+from tensorgraph_train import (
+    answers,
+    augment,
+    checkpoint,
+    feed,
+    outcome,
+    prepare,
+    runfile,
+    transfer,
+)
 from tensorgraph_train.steps import Step
 from tensorgraph_train.training import Run
 
@@ -52,12 +61,19 @@ def inputs(folder: Path, paths: Sequence[Path]) -> Inputs:
 
 
 def step(folder: Path) -> tuple[tg.Layer, Step, tuple[tg.Tensor, tg.Tensor]]:
-    """The walk ``training_step``: the model, what its training does with a batch, and a batch.
+    """The walk ``training_step``: the model, what its training does with a batch in the first
+    epoch, and a batch. Frozen parts run too, though their features may be kept in training.
     Nothing of it is written to the folder."""
     found = outcome.trained(folder)
     train = dataclasses.replace(found.settings.train, compile=False)  # the caller may compile it
-    settings = dataclasses.replace(found.settings, train=train)
-    run = Run(settings, found.feed, found.card, found.model.train())
+    asked = found.settings.transfer
+    if asked is not None:
+        asked = dataclasses.replace(asked, weights=None)  # the run's own are loaded
+    settings = dataclasses.replace(found.settings, train=train, transfer=asked)
+    frozen = transfer.begun(settings, found.model)
+    run = Run(settings, found.feed, found.card, found.model.train(), frozen)
+    if frozen is not None:
+        frozen.begin(0)
     batch = run.train_indices[: train.batch_size]
     return found.model, run.step, (found.feed.images(batch), found.feed.labels(batch))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,12 @@ class Plan:
     def __str__(self) -> str:
         return listing(self.outline())
 
-    def draw(self, path: str | Path | None = None) -> str:
-        """The plan as a picture, SVG; written to a file where a path is given."""
-        svg: str = PLUGINS.walk("draw", self)
+    def draw(
+        self, path: str | Path | None = None, names: Mapping[str, Tensor] | None = None
+    ) -> str:
+        """The plan as a picture, SVG; written to a file where a path is given. ``names``: what
+        tensors are called there, such as ``model.named_state()``."""
+        svg: str = PLUGINS.walk("draw", self, names or {})
         if path is not None:
             Path(path).write_text(svg, "utf-8")
         return svg

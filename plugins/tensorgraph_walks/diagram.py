@@ -16,7 +16,8 @@ WIDTH, ROW, PAD, GAP, LANE, MARGIN = 330.0, 17.0, 8.0, 18.0, 13.0, 2.0
 LETTERS = 46  # of the font below, across a box
 FONT = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 INK, QUIET, LINE = "#1b1f24", "#4a5360", "#5d6b7a"
-TRAINED, PLAIN = "#dcebf7", "#f4f6f8"  # boxes with parameters, and without
+TRAINED, FROZEN, PLAIN = "#dcebf7", "#e0f3ee", "#f4f6f8"  # boxes by their parameters
+COLD = "#0b7285"  # the border of what is frozen
 
 
 def diagram(model: Layer, x: Spec) -> str:
@@ -24,8 +25,8 @@ def diagram(model: Layer, x: Spec) -> str:
 
     A box is a layer, or an op between layers: what it is, the ops done to its result at once, what
     it costs in operations, what is frozen, the shape of what it gives without the batch, and its
-    parameters. Lines lead to who reads it. It
-    has no style sheet and no script, so that a page with a strict policy can hold it.
+    parameters. Lines lead to who reads it. It has no style sheet and no script, so that a page with
+    a strict policy can hold it.
     """
     steps = architecture(model, x, MOST)
     rows = {step: _rows(step) for step in steps}
@@ -134,7 +135,8 @@ def _box(root: Any, step: Step, top: float, rows: list[str]) -> None:
     group = _add(root, "g", **{"data-path": step.path or step.title})
     _add(group, "title").text = "\n".join([*([step.path] if step.path else []), *rows])
     place = {"x": MARGIN, "y": top, "width": WIDTH, "height": _height(rows), "rx": 4}
-    _add(group, "rect", **place, fill=TRAINED if step.parameters else PLAIN, stroke=LINE)
+    fill = TRAINED if step.trainable else FROZEN if step.parameters else PLAIN
+    _add(group, "rect", **place, fill=fill, stroke=COLD if fill == FROZEN else LINE)
     for i, text in enumerate(rows):
         shown = text if len(text) <= LETTERS else text[: LETTERS - 1] + "…"
         line = _add(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from tensorgraph_walks.listing import Names, headline, ops_of, params_of
+from tensorgraph import Parameter, Tensor
+from tensorgraph_walks.listing import Names, headline, operations, ops_of, params_of
 from tensorgraph_walks.picture import (
     BETWEEN,
     HEADER,
@@ -20,6 +23,7 @@ from tensorgraph_walks.picture import (
     Picture,
     kind,
 )
+from tensorgraph_walks.summary import flops_of_call
 
 if TYPE_CHECKING:
     from tensorgraph_walks.compiled import Plan
@@ -34,17 +38,20 @@ text { font-size: 11px; fill: #222; font-family: "DejaVu Sans Mono", Menlo, mono
 a text { fill: #3a6fc4 }
 .edge, .reads { fill: none; stroke-width: 1.2 }
 .reads { stroke: #999 }
+.tag .frozen { fill: #0b7285 }
 """
 LEGEND = "~ a piece of the batch at a time; + summed over threads; @w where tensor w lies"
 
 
-def draw(plan: Plan) -> str:
-    """An SVG of what a plan runs. A box is a task; its rows are the values that it makes. Lines
-    lead to the tasks of the same column that read them; other inputs are tags on the left, with
-    links to where they come from."""
+def draw(plan: Plan, names: Mapping[str, Tensor] = MappingProxyType({})) -> str:
+    """An SVG of what a plan runs. A box is a task, with what it costs in operations; its rows are
+    the values that it makes. Lines lead to the tasks of the same column that read them; other
+    inputs are tags on the left, with links to where they come from. ``names`` are of tensors."""
     found = plan.outline()
-    picture = Picture(found, TOP)
-    size = {"width": _number(max(picture.width, 720.0)), "height": _number(picture.height)}
+    picture = Picture(found, TOP, names)
+    title = "; ".join([headline(found), *_costs(picture)])
+    width = max(picture.width, LETTER * max(len(title), len(LEGEND)) + 2 * BETWEEN)
+    size = {"width": _number(width), "height": _number(picture.height)}
     root = ElementTree.Element(
         "svg",
         {
@@ -61,7 +68,7 @@ def draw(plan: Plan) -> str:
         arrow.attrib |= {"markerWidth": "6", "markerHeight": "6", "orient": "auto"}
         _add(arrow, "path", d="M0,0 L6,3 L0,6 z", fill=color)
     _add(root, "rect", width="100%", height="100%", fill="white")
-    _text(root, BETWEEN, 20, headline(found), "title")
+    _text(root, BETWEEN, 20, title, "title")
     x = BETWEEN
     for name, color in FILLS.items():
         _add(root, "rect", x=x, y=30, width=10, height=10, fill=color, stroke=LINES[name])
@@ -76,6 +83,17 @@ def draw(plan: Plan) -> str:
         _tags(root, box, picture.names)
         _box(root, box, picture.names)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _costs(picture: Picture) -> list[str]:
+    """The operations of all tasks, the parameters, and how many of them are frozen."""
+    program = picture.outline.program
+    cost = operations(sum(map(flops_of_call, (c for box in picture.boxes for c in box.task.calls))))
+    held = [v for v, tensor in program.state.items() if isinstance(tensor, Parameter)]
+    said = f"{sum(v.spec.size for v in held):,} parameters"
+    frozen = sum(v.spec.size for v in held if picture.frozen(v))
+    said += f", {frozen:,} of them frozen" * bool(frozen)
+    return [*filter(None, [cost]), *[said] * bool(held)]
 
 
 def _panel(root: Any, panel: Panel) -> None:
@@ -97,6 +115,8 @@ def _box(root: Any, box: Box, names: Names) -> None:
     _add(group, "rect", **place, fill=FILLS[what], stroke=LINES[what])
     x, y = box.x + PAD, box.y + PAD + ROW - 3
     _text(group, x, y, box.title, "title")
+    if box.cost:
+        _text(group, box.x + box.width - PAD - LETTER * len(box.cost), y, box.cost, "ops")
     for i, line in enumerate(box.ops):
         _text(group, x, y + ROW * (i + 1), line, "ops")
     for i, row in enumerate(box.rows):
@@ -115,7 +135,8 @@ def _tags(root: Any, box: Box, names: Names) -> None:
             inner = _add(group, "a", href=f"#task{tag.source}")
             inner.set("xlink:href", f"#task{tag.source}")  # for readers of SVG 1.1
         end = box.x - REACH
-        _text(inner, end - len(tag.text) * LETTER, y + 4, tag.text)
+        kind_of = "frozen" if tag.frozen else ""
+        _text(inner, end - len(tag.text) * LETTER, y + 4, tag.text, kind_of)
         _add(group, "path", d=_path([(end + 2, y), (box.x, y)]), **{"class": "reads"})
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tensorgraph import Spec
+from tensorgraph import Spec, Tensor
 from tensorgraph.program import Call, Outline, Task, Value
 from tensorgraph_walks.text import names as names_of
 
@@ -61,9 +61,13 @@ def _flat(x: Any) -> list[Any]:
 class Names:
     """What values are called, with signs that say where they lie."""
 
-    def __init__(self, found: Outline) -> None:
+    def __init__(self, found: Outline, known: Mapping[str, Tensor] | None = None) -> None:
+        """``known``: what tensors are called, if not w0, w1, …"""
         self.outline = found
         self.plain = names_of(found.program)
+        called = {tensor: name for name, tensor in (known or {}).items()}
+        state = found.program.state.items()
+        self.plain |= {value: called[tensor] for value, tensor in state if tensor in called}
 
     def __getitem__(self, value: Value) -> str:
         found = self.outline
@@ -187,6 +191,14 @@ def size(count: int) -> str:
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
     return f"{count} B"
+
+
+def operations(count: int) -> str:
+    """Floating-point operations in a unit that fits, "1.5 MFLOPs"."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}FLOPs"
+    return f"{count} FLOPs" if count else ""
 
 
 def _wrapped(text: str, first: str, others: str) -> list[str]:

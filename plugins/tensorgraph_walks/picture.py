@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tensorgraph import Parameter, Tensor
 from tensorgraph.op import Op
 from tensorgraph.program import Outline, Task, Value
-from tensorgraph_walks.listing import Names, ops_of, params_of
+from tensorgraph_walks.listing import Names, operations, ops_of, params_of
+from tensorgraph_walks.summary import flops_of_call
 
 LETTER = 7.0  # width of a monospaced letter of 11 pixels, rounded up as some renderers do
 ROW = 14.0  # height of a line of text
@@ -20,6 +23,7 @@ BETWEEN = 12.0  # space between stages
 LANE = 7.0  # between lines beside the boxes
 REACH = 14.0  # from a box to the tags on its left
 LETTERS, LINES = 40, 3  # of a list of ops
+WIDE, TALLEST = 480.0, 2400.0  # a column, about; a stage that is taller goes on in the next one
 
 KINDS = ("convolution", "product", "chain", "pooling", "other")
 FAMILIES = ("elementwise", "activation", "reduction", "standardize")  # whose ops make chains
@@ -45,16 +49,18 @@ class Tag:
     text: str
     values: list[Value]
     source: int | None = None  # the task that makes it
+    frozen: bool = False  # parameters that are not trained
 
 
 @dataclasses.dataclass
 class Box:
-    """A task: its title, its ops, and a row for each value that it makes."""
+    """A task: its title, its cost, its ops, and a row for each value that it makes."""
 
     number: int
     task: Task
     stage: int
     title: str
+    cost: str
     ops: list[str]
     rows: list[str]
     tags: list[Tag] = dataclasses.field(default_factory=list)
@@ -78,7 +84,7 @@ class Box:
         return self.y + PAD + self.head + ROW * (row + 0.5)
 
     def text_width(self) -> float:
-        longest = max(map(len, (self.title, *self.ops, *self.rows)))
+        longest = max(map(len, (f"{self.title}  {self.cost}", *self.ops, *self.rows)))
         return longest * LETTER + 2 * PAD
 
     def tag_width(self) -> float:
@@ -89,7 +95,6 @@ class Box:
 class Panel:
     """A stage."""
 
-    number: int
     title: str
     boxes: list[Box]
     x: float = 0.0
@@ -114,9 +119,9 @@ class Edge:
 class Picture:
     """A plan laid out: ``panels`` with their boxes, ``edges``, ``width`` and ``height``."""
 
-    def __init__(self, found: Outline, top: float) -> None:
+    def __init__(self, found: Outline, top: float, names: Mapping[str, Tensor]) -> None:
         self.outline = found
-        self.names = Names(found)
+        self.names = Names(found, names)
         self.boxes = [
             self._box(number, task, stage)
             for number, (stage, task) in enumerate(
@@ -124,9 +129,13 @@ class Picture:
             )
         ]
         self.maker = {value: box for box in self.boxes for value in box.task.outputs}
+        most = max(TALLEST, math.sqrt(WIDE * sum(box.height + GAP for box in self.boxes)))
         self.panels = [
-            Panel(i, f"stage {i}: {stage.what}", [box for box in self.boxes if box.stage == i])
+            panel
             for i, stage in enumerate(found.stages)
+            for panel in panels_of(
+                f"stage {i}: {stage.what}", [box for box in self.boxes if box.stage == i], most
+            )
         ]
         self.columns = columns(self.panels)
         self.edges: list[Edge] = []
@@ -156,7 +165,12 @@ class Picture:
         else:
             title, ops = task.name, ops_of(task)
         lines = textwrap.wrap(ops, LETTERS, max_lines=LINES, placeholder=" …")
-        return Box(number, task, stage, title, lines, rows)
+        cost = operations(sum(map(flops_of_call, task.calls)))
+        return Box(number, task, stage, title, cost, lines, rows)
+
+    def frozen(self, value: Value) -> bool:
+        tensor = self.outline.program.state.get(value)
+        return isinstance(tensor, Parameter) and not tensor.requires_grad
 
     def root(self, value: Value) -> Value:
         while value in self.outline.views:
@@ -178,11 +192,12 @@ class Picture:
                     text = f"{self.names[value]} {shape_of(value)} ← stage {source.stage}"
                     box.tags.append(Tag(text, [value], source.number))
                 elif value not in self.outline.program.constants:
-                    tag = alike.setdefault(value.spec, Tag("", []))
+                    frozen = self.frozen(value)
+                    tag = alike.setdefault((value.spec, frozen), Tag("", [], frozen=frozen))
                     tag.values.append(value)
             for tag in alike.values():
                 names = " ".join(self.names[value] for value in tag.values)
-                tag.text = f"{names} {shape_of(tag.values[0])}"
+                tag.text = f"{names} {shape_of(tag.values[0])}" + " frozen" * tag.frozen
                 box.tags.insert(0, tag)
 
     def _place(self, top: float) -> float:
@@ -257,12 +272,21 @@ def shape_of(value: Value) -> str:
     return shape if spec.dtype == "float32" else f"{shape} {spec.dtype}"
 
 
+def panels_of(title: str, boxes: list[Box], most: float) -> list[Panel]:
+    """A stage, in parts of about the same height where it is too tall."""
+    ends = list(itertools.accumulate(box.height + GAP for box in boxes))
+    n = math.ceil(ends[-1] / most)
+    parts = [Panel(f"{title}, continued" if i else title, []) for i in range(n)]
+    for box, end in zip(boxes, ends, strict=True):
+        parts[math.ceil(end / ends[-1] * n) - 1].boxes.append(box)
+    return [part for part in parts if part.boxes]
+
+
 def columns(panels: Sequence[Panel]) -> list[list[Panel]]:
     """Stages in order, put into columns of about the height of the tallest, or such that the whole
     is about as high as it is wide."""
     total = sum(panel.height + BETWEEN for panel in panels)
-    width = 480.0  # of a column, about
-    wanted = max([math.sqrt(total * width), *(panel.height for panel in panels)])
+    wanted = max([math.sqrt(total * WIDE), *(panel.height for panel in panels)])
     found: list[list[Panel]] = []
     filled = math.inf
     for panel in panels:

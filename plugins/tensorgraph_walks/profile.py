@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tensorgraph import Spec
 from tensorgraph.errors import ConfigError, RecordingError
-from tensorgraph.program import Call, Inspected, Limits, Outline, Task, Timings, Value
+from tensorgraph.program import Inspected, Limits, Outline, Task, Timings, Value
 from tensorgraph_walks.listing import Names, ops_of, params_of
 from tensorgraph_walks.listing import size as size_of
-from tensorgraph_walks.summary import flops_of
+from tensorgraph_walks.summary import flops_of_call
 
 if TYPE_CHECKING:
     from tensorgraph_walks.compiled import Plan
@@ -213,7 +213,7 @@ def _rows(
     rows = []
     for number, task in enumerate(found.tasks):
         seconds = spent.get(number, 0.0)
-        flops = sum(map(_flops, task.calls))
+        flops = sum(map(flops_of_call, task.calls))
         cached, far = _moved(found, task)
         least = max(flops / best.flops, cached / best.cache + far / best.memory)
         rows.append(
@@ -230,13 +230,6 @@ def _rows(
             )
         )
     return tuple(sorted(rows, key=lambda row: -row.seconds))
-
-
-def _flops(call: Call) -> int:
-    """The operations of a call; a runner may have given it prepared inputs beside its own."""
-    op = call.op
-    inputs = call.inputs if op.variadic else call.inputs[: len(op.inputs)]
-    return flops_of(op, call.out.spec, tuple(x.spec for x in inputs), call.params)
 
 
 def _title(task: Task, names: Names) -> str:

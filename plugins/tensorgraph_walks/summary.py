@@ -12,6 +12,7 @@ from tensorgraph.spec import Spec, is_floating
 if TYPE_CHECKING:
     from tensorgraph.layer import Layer
     from tensorgraph.op import Op
+    from tensorgraph.program import Call
 
 
 class Row(NamedTuple):
@@ -67,6 +68,13 @@ def flops_of(op: Op[...], out: Spec, inputs: tuple[Spec, ...], params: Mapping[s
     if op.count_flops is not None:
         return op.count_flops(out, *inputs, **params)
     return out.size if is_floating(out.dtype) else 0
+
+
+def flops_of_call(call: Call) -> int:
+    """The same of a call in a plan; a runner may have given it prepared inputs beside its own."""
+    op = call.op
+    inputs = call.inputs if op.variadic else call.inputs[: len(op.inputs)]
+    return flops_of(op, call.out.spec, tuple(x.spec for x in inputs), call.params)
 
 
 class _Meter(config.Listener):
