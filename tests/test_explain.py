@@ -5,7 +5,7 @@ import pytest
 from explain_help import in_corner, looking, planted
 from scipy.stats import spearmanr
 from tensorgraph_explain.inside import enlarged
-from tensorgraph_explain.methods import METHODS, method
+from tensorgraph_explain.methods import method, methods
 from tensorgraph_explain.sanity import LIMIT, alike
 
 import tensorgraph as tg
@@ -13,6 +13,10 @@ from tensorgraph.errors import ConfigError
 
 walk = tg.plugins.walk
 OF_FEATURES = ("grad_cam", "feature_maps", "filters")
+METHODS = (
+    *("saliency", "smooth_grad", "integrated_gradients", "grad_cam", "occlusion"),
+    *("translation", "feature_maps", "filters", "edges"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +93,14 @@ def test_the_planted_corner_is_where_it_looks(name, trained, marked):
 
 @pytest.mark.parametrize("name", ["grad_cam", "occlusion", "saliency"])
 def test_a_map_of_the_model_passes_the_sanity_check(name, trained, marked):
-    found = walk("sanity", METHODS[name].run, trained, marked, 1)
+    found = walk("sanity", method(name).run, trained, marked, 1)
     assert found.passed.mean() >= 0.75
     assert found.layers == ("5", "2", "0")
     assert found.alike.shape == (3, len(marked))
 
 
 def test_edges_fail_the_sanity_check(trained, marked):
-    found = walk("sanity", METHODS["edges"].run, trained, marked, 1)
+    found = walk("sanity", method("edges").run, trained, marked, 1)
     assert not found.passed.any() and np.allclose(found.alike, 1)
     assert "FAILED" in found.says(0) and "1.00" in found.says(0)
 
@@ -109,11 +113,11 @@ def test_a_map_that_is_the_same_everywhere_fails(trained, marked):
 def test_the_check_leaves_the_model_and_the_randomness_alone(trained, marked):
     before, state = trained.state(), tg.config.random_state()
     values = {name: x.numpy() for name, x in before.items()}
-    first = walk("sanity", METHODS["saliency"].run, trained, marked, 1)
+    first = walk("sanity", method("saliency").run, trained, marked, 1)
     assert tg.config.random_state() == state
     for name, x in trained.state().items():
         np.testing.assert_array_equal(x.numpy(), values[name])
-    again = walk("sanity", METHODS["saliency"].run, trained, marked, 1)
+    again = walk("sanity", method("saliency").run, trained, marked, 1)
     np.testing.assert_array_equal(first.alike, again.alike)
 
 
@@ -141,22 +145,34 @@ def test_any_model_on_any_backend(name, model, shape, backend):
         return
     found = walk(name, made, x)
     assert len(found) == 2 and np.isfinite(found).all()
-    if METHODS[name].over:
+    if method(name).over:
         assert found.shape[2:] == x.shape[2:]
     assert all(layer.training for _, layer in made.layers())
     assert all(p.grad is None for p in made.parameters())
 
 
+def run_of(name, layer):
+    return methods([name], layer)[0].run
+
+
 def test_a_layer_is_chosen_by_its_path(trained, marked):
-    assert method("feature_maps", "0")(trained, marked, None).shape == (12, 8, 12, 12)
+    assert run_of("feature_maps", "0")(trained, marked, None).shape == (12, 8, 12, 12)
     weights = trained.state()["2.weight"].numpy()
-    found = method("filters", "2")(trained, marked, None)
+    found = run_of("filters", "2")(trained, marked, None)
     assert found.shape == (12, 64, 3, 3)
     np.testing.assert_array_equal(found[5], weights.reshape(64, 3, 3))
     with pytest.raises(ConfigError, match="layer: no feature maps are given by 'zwei'"):
-        method("grad_cam", "zwei")(trained, marked, 1)
-    with pytest.raises(ConfigError, match="--method: there is no 'gradcam'"):
-        method("gradcam", None)
+        run_of("grad_cam", "zwei")(trained, marked, 1)
+    with pytest.raises(ConfigError, match="--layer: of saliency none looks at a layer"):
+        run_of("saliency", "2")
+
+
+def test_a_method_is_a_walk_that_explains():
+    with pytest.raises(ConfigError, match="--method: there is no 'gradcam'; did you mean"):
+        method("gradcam")
+    with pytest.raises(ConfigError, match="--method: there is no 'compile'") as caught:
+        method("compile")
+    assert set(str(caught.value).partition("Known: ")[2].split(", ")) == {*METHODS}
 
 
 def test_a_class_that_is_not_there(trained, marked):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,18 @@ from tensorgraph.errors import ConfigError, ShapeError
 
 Target = int | Sequence[int] | None  # a class of all images, or of each; None: the model's answers
 BATCH = 64  # images that are asked about together
+Run = TypeVar("Run", bound=Callable[..., Any])
+
+
+def explains(says: str, *, over: bool = True) -> Callable[[Run], Run]:
+    """Mark a walk as a method for ``tensorgraph explain``: what its picture shows, and whether its
+    map lies over the image or is shown as tiles."""
+
+    def mark(run: Run) -> Run:
+        vars(run).update(explains=says, over=over)
+        return run
+
+    return mark
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_explain.asking import BATCH, Target, answers, like, outputs, scores
+from tensorgraph_explain.asking import BATCH, Target, answers, explains, like, outputs, scores
 
 
+@explains("what the score loses where a window is hidden: orange for, blue against")
 def occlusion(
     model: tg.Layer,
     x: tg.Tensor,
@@ -54,6 +55,7 @@ def occlusion(
     return lost / np.maximum(times, 1)
 
 
+@explains("what moving the image does to the score; in the middle as it is", over=False)
 def translation(model: tg.Layer, x: tg.Tensor, target: Target = None, *, most: int = 4) -> Any:
     """What moving the image does to the score: (N, 1, 2·most+1, 2·most+1), by rows down and by
     columns to the right, the image as it is in the middle. 0 everywhere: the model does not mind.
@@ -83,6 +85,7 @@ def moved(model: tg.Layer, x: tg.Tensor, most: int) -> Any:
     return np.moveaxis(np.array(found), 2, 0)
 
 
+@explains("the edges of the image: a control that knows no model")
 def edges(model: tg.Layer, x: tg.Tensor, target: Target = None) -> Any:
     """The edges of the image (N, 1, …), which know nothing of the model: the control that the
     sanity check has to fail."""

@@ -27,7 +27,7 @@ def explain(
         list[str] | None,
         typer.Option(
             help="saliency, smooth_grad, integrated_gradients, grad_cam, occlusion, translation, "
-            "feature_maps, filters or edges; may be given again "
+            "feature_maps, filters, edges, or a plugin's; may be given again "
             "[default: grad_cam, occlusion, integrated_gradients]."
         ),
     ] = None,
@@ -78,29 +78,27 @@ def _explained(
     asked = tg.plugins.walk("model_inputs", folder, images)
     if of_class is not None and of_class not in asked.classes:
         raise ConfigError(f"--class: the model has no {near_miss(of_class, asked.classes)}")
-    wanted = None if of_class is None else asked.classes.index(of_class)
-    ways = {name: methods.method(name, layer) for name in names or methods.usual(asked.model)}
+    chosen = methods.methods(names or methods.usual(asked.model), layer)
     out = out or folder / "explain"
     for number, (name, image, white, values) in enumerate(asked.images, 1):
-        x = tg.tensor(values)
+        x, said = tg.tensor(values), of_class or asked.said[number - 1]
+        wanted = asked.classes.index(said) if said in asked.classes else None
         target = answers(asked.model, x, wanted)
         label = asked.classes[target[0]]
         stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)
-        for way, run in ways.items():
-            map = run(asked.model, x, target)
-            found = sanity(run, asked.model, x, target)
-            remark = methods.remark(way, asked.model, x, target, map)
+        for method in chosen:
+            map = method.run(asked.model, x, target)
+            found = sanity(method.run, asked.model, x, target)
+            remark = methods.remark(method.name, asked.model, x, target, map)
             says = [text for text in (remark, found.says(0)) if text]
-            kind = methods.METHODS[way]
-            maps = {way: map[0], "random weights": found.random[0]}
-            lines = [f"{label}: {kind.says}", *says]
-            path = out / f"{number:03}-{stem}-{way}.png"
-            out.mkdir(parents=True, exist_ok=True)
-            shown = pictures.beside(image, white, maps, kind.over)
+            maps = {method.name: map[0], "random weights": found.random[0]}
+            shown = pictures.beside(image, white, maps, method.over)
+            path = out / f"{number:03}-{stem}-{method.name}.png"
+            lines = [f"{label}: {method.says}", *says]
             pictures.save(path, pictures.panels(shown, lines, not found.passed[0]))
             yield {
                 "image": name,
-                "method": way,
+                "method": method.name,
                 "class": label,
                 "file": str(path),
                 "says": says,

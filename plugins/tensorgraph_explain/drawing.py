@@ -9,6 +9,8 @@ import typer
 
 import tensorgraph as tg
 
+MARK = "<!-- tensorgraph draw -->"
+
 
 def draw(
     folder: Annotated[
@@ -21,9 +23,10 @@ def draw(
     model.svg has a box for each layer: its shape, parameters, operations and what is frozen.
     step.svg has all that one batch takes: forward, backward and the update, as they run.
     """
+    from tensorgraph_explain.pictures import write
+
     model, step, arguments = tg.plugins.walk("training_step", folder)
     out = out or folder
-    out.mkdir(parents=True, exist_ok=True)
     images = arguments[0]
     spec = tg.Spec((1, *images.shape[1:]), images.dtype)
     recorded = tg.compile(step)
@@ -31,5 +34,5 @@ def draw(
     drawn = recorded.plan.draw(names=model.named_state())
     svg = tg.plugins.walk("diagram", model.eval(), spec)
     for name, text in (("model.svg", svg), ("step.svg", drawn)):
-        (out / name).write_text(text, "utf-8")
+        write(out / name, f"{MARK}\n{text}".encode(), MARK.encode())
         print(out / name)

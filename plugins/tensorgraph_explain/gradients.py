@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_explain.asking import Target, answers, gradient, like, scores
+from tensorgraph_explain.asking import Target, answers, explains, gradient, like, scores
 
 NOISE_KEY = (0, 0, 0, 0)  # of SmoothGrad: the same picture every time
 
 
+@explains("how much the score changes with each value")
 def saliency(model: tg.Layer, x: tg.Tensor, target: Target = None) -> Any:
     """How much the score changes with each value, whichever way (Simonyan et al., 2013)."""
     return np.abs(gradient(model, x, answers(model, x, target)).numpy())
 
 
+@explains("the mean saliency of noisy copies")
 def smooth_grad(
     model: tg.Layer,
     x: tg.Tensor,
@@ -39,6 +41,7 @@ def smooth_grad(
     return np.mean([saliency(model, x + drawn[i], chosen) for i in range(samples)], axis=0)
 
 
+@explains("what each value adds to the score: orange for, blue against")
 def integrated_gradients(
     model: tg.Layer,
     x: tg.Tensor,

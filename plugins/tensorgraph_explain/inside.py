@@ -10,7 +10,7 @@ import tensorgraph as tg
 from tensorgraph import config
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import near_miss
-from tensorgraph_explain.asking import Target, answers, leaf, predicting, total
+from tensorgraph_explain.asking import Target, answers, explains, leaf, predicting, total
 
 
 class Heard(config.Listener):
@@ -47,6 +47,7 @@ class Heard(config.Listener):
         return maps[own[-1]]
 
 
+@explains("where the feature maps speak for the class")
 def grad_cam(
     model: tg.Layer, x: tg.Tensor, target: Target = None, *, layer: str | None = None
 ) -> Any:
@@ -63,6 +64,7 @@ def grad_cam(
     return enlarged(found.numpy(), x.shape[2:])
 
 
+@explains("what a layer gives", over=False)
 def feature_maps(
     model: tg.Layer, x: tg.Tensor, target: Target = None, *, layer: str | None = None
 ) -> Any:
@@ -73,6 +75,7 @@ def feature_maps(
     return heard.features(layer, x.ndim).numpy()
 
 
+@explains("the weights of a convolution", over=False)
 def filters(
     model: tg.Layer, x: tg.Tensor, target: Target = None, *, layer: str | None = None
 ) -> Any:

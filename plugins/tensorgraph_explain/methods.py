@@ -1,62 +1,58 @@
-"""The methods by name, and what is said of each beside its picture."""
+"""The methods: walks that say what they explain, ours and those of other plugins."""
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorgraph as tg
+from tensorgraph.backend import imported
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import near_miss
-from tensorgraph_explain import changing, gradients, inside
-from tensorgraph_explain.sanity import Method
+from tensorgraph_explain import changing, gradients
 
 
-class Way(NamedTuple):
-    """A method; ``over``: its map lies over the image; ``of_layer``: it takes the option layer."""
+class Method(NamedTuple):
+    """A method by its name; ``over``: its map lies over the image; ``of_layer``: it looks at one
+    layer, which may be chosen."""
 
+    name: str
     run: Callable[..., Any]
     says: str
-    over: bool = True
-    of_layer: bool = False
+    over: bool
+    of_layer: bool
 
 
-METHODS = {
-    "saliency": Way(gradients.saliency, "how much the score changes with each value"),
-    "smooth_grad": Way(gradients.smooth_grad, "the mean saliency of noisy copies"),
-    "integrated_gradients": Way(
-        gradients.integrated_gradients,
-        "what each value adds to the score: orange for, blue against",
-    ),
-    "grad_cam": Way(inside.grad_cam, "where the feature maps speak for the class", of_layer=True),
-    "occlusion": Way(
-        changing.occlusion,
-        "what the score loses where a window is hidden: orange for, blue against",
-    ),
-    "translation": Way(
-        changing.translation,
-        "what moving the image does to the score; in the middle as it is",
-        over=False,
-    ),
-    "feature_maps": Way(inside.feature_maps, "what a layer gives", over=False, of_layer=True),
-    "filters": Way(inside.filters, "the weights of a convolution", over=False, of_layer=True),
-    "edges": Way(changing.edges, "the edges of the image: a control that knows no model"),
-}
+def method(name: str) -> Method:
+    """The walk of that name, if it has the attribute ``explains``, a sentence."""
+    run = _walk(name) if name in tg.walks else None
+    says = getattr(run, "explains", None)
+    if run is None or says is None:
+        known = [walk for walk in tg.walks if hasattr(_walk(walk), "explains")]
+        raise ConfigError(f"--method: there is no {near_miss(name, known)}")
+    of_layer = "layer" in inspect.signature(run).parameters
+    return Method(name, run, says, getattr(run, "over", True), of_layer)
+
+
+def methods(names: list[str], layer: str | None) -> list[Method]:
+    """Those of these names, each once; those that look at a layer look at this one."""
+    found = [method(name) for name in dict.fromkeys(names)]
+    if layer is None:
+        return found
+    if not any(each.of_layer for each in found):
+        raise ConfigError(f"--layer: of {', '.join(names)} none looks at a layer; leave it out")
+    return [
+        each._replace(run=functools.partial(each.run, layer=layer)) if each.of_layer else each
+        for each in found
+    ]
 
 
 def usual(model: tg.Layer) -> list[str]:
     """The methods that are asked unless others are named: Grad-CAM of what has a convolution."""
     convolves = any(p.ndim > 2 for p in model.parameters())
     return ["grad_cam"] * convolves + ["occlusion", "integrated_gradients"]
-
-
-def method(name: str, layer: str | None) -> Method:
-    """The method of that name, at a layer if one is given and the method looks at one."""
-    if name not in METHODS:
-        raise ConfigError(f"--method: there is no {near_miss(name, METHODS)}")
-    way = METHODS[name]
-    return functools.partial(way.run, layer=layer) if way.of_layer else way.run
 
 
 def remark(name: str, model: tg.Layer, x: tg.Tensor, target: Any, values: Any) -> str:
@@ -67,3 +63,7 @@ def remark(name: str, model: tg.Layer, x: tg.Tensor, target: Any, values: Any) -
     if name == "translation":
         return f"the answer stays in {changing.steadiness(model, x)[0]:.0%} of the places"
     return ""
+
+
+def _walk(name: str) -> Callable[..., Any]:
+    return imported(tg.walks[name], f"walk {name!r} of plugin {tg.walks.plugin_of(name)!r}")

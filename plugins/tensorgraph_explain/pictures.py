@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from tensorgraph.errors import ConfigError
 
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # of Okabe and Ito (2008), which everybody tells apart
 SIDE = 240  # pixels: the longer side of a panel
@@ -98,9 +101,20 @@ def panels(shown: Mapping[str, Any], says: Sequence[str], failed: bool) -> Image
 
 
 def save(path: Path, picture: Image.Image) -> None:
-    """In one step: a picture is never half-written."""
+    content, text = io.BytesIO(), PngImagePlugin.PngInfo()
+    text.add_text("Software", "tensorgraph explain")
+    picture.save(content, "PNG", optimize=True, pnginfo=text)
+    write(path, content.getvalue(), b"tensorgraph explain")
+
+
+def write(path: Path, content: bytes, mark: bytes) -> None:
+    """In one step, so that a file is never half-written; over another only if it has the mark that
+    our own have near their beginning."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and mark not in path.read_bytes()[:400]:
+        raise ConfigError(f"{path} is there already and is not ours; choose another folder: --out")
     temporary = path.with_name(f".{path.name}.tmp")
-    picture.save(temporary, "PNG", optimize=True)
+    temporary.write_bytes(content)
     temporary.replace(path)
 
 

@@ -10,7 +10,7 @@ import tensorgraph as tg
 from tensorgraph.errors import TensorgraphError
 from tensorgraph_explain import pictures
 from tensorgraph_explain.asking import answers
-from tensorgraph_explain.methods import METHODS, usual
+from tensorgraph_explain.methods import method, usual
 from tensorgraph_explain.sanity import sanity
 
 MOST = 4  # images
@@ -29,11 +29,11 @@ def explanations(study: Any) -> str:
     target = answers(model, x, None)
     maps, verdicts, rows = {}, [], []
     for name in usual(model):
-        run = METHODS[name].run
+        run = method(name).run
         maps[name] = run(model, x, target)
         found = sanity(run, model, x, target, draws=1, most=1)  # of large models it takes long
         verdicts.append((name, found))
-        rows.append([name, METHODS[name].says, f"{int(found.passed.sum())} of {len(chosen)}"])
+        rows.append([name, method(name).says, f"{int(found.passed.sum())} of {len(chosen)}"])
     figure = _drawn(study, chosen, maps, [study.classes[t] for t in target])
     failed = [name for name, found in verdicts if not found.passed.all()]
     body: str = study.text(

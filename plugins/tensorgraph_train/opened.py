@@ -41,11 +41,13 @@ def images(folder: Path) -> tg.Dataset:
 
 class Inputs(NamedTuple):
     """A model and image files: ``images`` holds of each its name, its raw values (C, …) in the
-    model's size, which of them is white, and what the model is given (1, C, …)."""
+    model's size, which of them is white, and what the model is given (1, C, …); ``said`` what
+    ``tensorgraph predict`` says of each."""
 
     model: tg.Layer
     classes: tuple[str, ...]
     images: list[tuple[str, Any, float, Any]]
+    said: list[str]
 
 
 def inputs(folder: Path, paths: Sequence[Path]) -> Inputs:
@@ -57,7 +59,8 @@ def inputs(folder: Path, paths: Sequence[Path]) -> Inputs:
         (x.name, np.asarray(x.dataset.images[[x.at]])[0], x.dataset.white, answers.given(x, card))
         for x in read
     ]
-    return Inputs(found, card.classes, given)
+    said = [answer.said for answer in answers.answers(folder, paths, None)]
+    return Inputs(found, card.classes, given, said)
 
 
 def step(folder: Path) -> tuple[tg.Layer, Step, tuple[tg.Tensor, tg.Tensor]]:
