@@ -25,6 +25,13 @@ def trained():
 
 
 @pytest.fixture(scope="module")
+def two():
+    """A model that tells places apart and has seen the corner, and one that has not."""
+    flatten = tg.layers.flatten
+    return [looking(corner, flatten(), lr=0.005) for corner in (True, False)]
+
+
+@pytest.fixture(scope="module")
 def marked():
     images, labels = planted(24, seed=9)
     return tg.tensor(images[labels == 1])
@@ -85,10 +92,21 @@ def test_what_sums_the_whole_image_does_not_mind_moving():
     np.testing.assert_allclose(found, 0, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "occlusion", "saliency", "smooth_grad"])
-def test_the_planted_corner_is_where_it_looks(name, trained, marked):
-    maps = walk(name, trained, marked, 1)
-    assert in_corner(maps) >= 0.9
+@pytest.mark.parametrize("name", ["grad_cam", "occlusion", "integrated_gradients"])
+def test_the_planted_corner_is_where_it_looks(name, two, marked):
+    """Beside a model that has never seen one, on its own images: the corner is 11 % of an image."""
+    images, labels = planted(24, seed=9, corner=False)
+    plain = tg.tensor(images[labels == 1])
+    spoilt, unspoilt = two
+    assert in_corner(walk(name, spoilt, marked, 1)) >= 0.6
+    assert in_corner(walk(name, unspoilt, plain, 1)) <= 0.11
+
+
+@pytest.mark.parametrize("name", ["occlusion", "integrated_gradients"])
+def test_a_corner_that_was_not_learnt_counts_less(name, two, marked):
+    """Grad-CAM is left out: a channel that is bright in the corner counts as it does elsewhere."""
+    learnt, strange = (in_corner(walk(name, model, marked, 1)) for model in two)
+    assert strange < learnt / 2
 
 
 @pytest.mark.parametrize("name", ["grad_cam", "occlusion", "saliency"])
