@@ -190,7 +190,7 @@ def test_a_method_is_a_walk_that_explains():
         method("gradcam")
     with pytest.raises(ConfigError, match="--method: there is no 'compile'") as caught:
         method("compile")
-    assert set(str(caught.value).partition("Known: ")[2].split(", ")) == {*METHODS}
+    assert set(str(caught.value).partition("Known: ")[2].split(", ")) >= {*METHODS}
 
 
 def test_a_class_that_is_not_there(trained, marked):

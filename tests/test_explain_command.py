@@ -4,11 +4,17 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
+import tensorgraph_explain.section
 from PIL import Image
 from report_help import manifest, report
+from scipy import ndimage
+from strangers import holding
 from tensorgraph_explain.pictures import FAILED
 from training_help import command
+
+import tensorgraph as tg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -113,3 +119,107 @@ def test_the_report_has_a_section(run):
     pytest.importorskip("jinja2")
     text = report(run).text["explanations"]
     assert "occlusion" in text and "sanity check passed" in text
+    assert "edges the edges of the image: a control that knows no model 0 of 4" in text
+
+
+def sobel(model, x, target=None):
+    """How steep the image is, whatever the model says of it."""
+    return np.hypot(ndimage.sobel(x.numpy(), axis=2), ndimage.sobel(x.numpy(), axis=3))
+
+
+sobel.explains = "edges, by Sobel's operator"
+
+
+@pytest.fixture
+def stranger():
+    """A plugin with a method of its own."""
+    if "sobel" not in tg.walks:
+        tg.plugins.register(
+            holding(register_walks=lambda register: register("sobel", sobel)), "edgy"
+        )
+
+
+def test_an_edge_detector_of_a_plugin_is_said_to_fail(run, tmp_path, capsys, stranger):
+    image = run.parent / "images" / "0-0.png"
+    assert command("explain", run, image, "--out", tmp_path, "--method", "sobel") == 0
+    wanted = "sanity check FAILED: this map does not show the model (rank correlation 1.00)"
+    assert capsys.readouterr().out.strip().endswith(wanted)
+    with Image.open(tmp_path / "001-0-0-sobel.png") as picture:
+        colours = picture.convert("RGB").getcolors(1 << 20)
+    assert FAILED in [colour for _, colour in colours]
+
+
+def test_an_edge_detector_fails_in_the_report(run, stranger, monkeypatch):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    monkeypatch.setattr(tensorgraph_explain.section, "usual", lambda model: ["sobel"])
+    text = report(run).text["explanations"]
+    assert "The sanity check fails for some of these images with sobel" in text
+    assert "sobel edges, by Sobel's operator 0 of 4" in text
+
+
+def test_nothing_of_the_users_is_written_over(run, tmp_path, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = run.parent / "images" / "0-0.png"
+    for name, arguments in {
+        "001-0-0-edges.png": ("explain", run, image, "--method", "edges"),
+        "model.svg": ("draw", run),
+    }.items():
+        Path(name).write_text("mine")
+        assert f"{name} is there already and is not ours" in said(*arguments, "--out", ".")
+        assert Path(name).read_text() == "mine"
+        Path(name).unlink()
+        for _ in range(2):  # over its own
+            assert command(*arguments, "--out", ".") == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "size", "model"),
+    [
+        (["ill", "well"], (3, 8, 8), "small_cnn"),
+        (["dust|gas", "gas"], (1, 8, 8), "mlp"),
+        (["1.5", "2.5"], (1, 8, 8), "small_cnn"),
+    ],
+    ids=["colour", "several labels", "a number"],
+)
+def test_every_task(labels, size, model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = ["path,label"]
+    for i in range(40):
+        grey = np.random.default_rng(i).integers(0, 120, size[::-1]) + 100 * (i % 2)
+        Image.fromarray(grey.astype(np.uint8).squeeze()).save(f"{i}.png")
+        rows.append(f"{i}.png,{labels[i % 2]}")
+    Path("images.csv").write_text("\n".join(rows))
+    chosen = ("--model", model, "--epochs", "1", "--set", "train.compile=false", "--out", "run")
+    assert command("train", "--data", "images.csv", *chosen) == 0
+    capsys.readouterr()
+    assert command("predict", "run", "0.png", "--json") == 0
+    (answer,) = json.loads(capsys.readouterr().out)
+    assert command("explain", "run", "0.png", "--json") == 0
+    explained = {row["class"] for row in json.loads(capsys.readouterr().out)}
+    assert len(explained) == 1
+    if labels == ["ill", "well"]:
+        assert explained == {answer["class"]}, "what predict says is explained"
+    assert command("draw", "run") == 0
+
+
+def test_volumes(tmp_path, capsys, monkeypatch):
+    pytest.importorskip("nibabel")
+    from medical_help import volumes
+
+    monkeypatch.chdir(tmp_path)
+    volumes(Path("data"), n=8)
+    chosen = (
+        "--model",
+        "small_cnn3d",
+        "--set",
+        "model.filters=[2,4]",
+        "--epochs",
+        "1",
+        "--set",
+        "train.compile=false",
+    )
+    assert command("train", "--data", "data", *chosen, "--out", "run") == 0
+    assert command("explain", "run", "data/left/v00.nii.gz") == 0
+    assert len([*Path("run/explain").glob("*.png")]) == 3
+    assert command("draw", "run") == 0

@@ -55,7 +55,9 @@ def occlusion(
     return lost / np.maximum(times, 1)
 
 
-@explains("what moving the image does to the score; in the middle as it is", over=False)
+@explains(
+    "what moving the image by up to 4 pixels does to the score; unmoved in the middle", over=False
+)
 def translation(model: tg.Layer, x: tg.Tensor, target: Target = None, *, most: int = 4) -> Any:
     """What moving the image does to the score: (N, 1, 2·most+1, 2·most+1), by rows down and by
     columns to the right, the image as it is in the middle. 0 everywhere: the model does not mind.

@@ -87,11 +87,10 @@ def _explained(
         label = asked.classes[target[0]]
         stem = re.sub(r"[^\w.-]+", "_", Path(name).stem)
         for method in chosen:
-            map = method.run(asked.model, x, target)
             found = sanity(method.run, asked.model, x, target)
-            remark = methods.remark(method.name, asked.model, x, target, map)
+            remark = methods.remark(method.name, asked.model, x, target, found.own)
             says = [text for text in (remark, found.says(0)) if text]
-            maps = {method.name: map[0], "random weights": found.random[0]}
+            maps = {method.name: found.own[0], "random weights": found.random[0]}
             shown = pictures.beside(image, white, maps, method.over)
             path = out / f"{number:03}-{stem}-{method.name}.png"
             lines = [f"{label}: {method.says}", *says]

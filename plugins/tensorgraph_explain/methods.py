@@ -7,11 +7,14 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 import tensorgraph as tg
 from tensorgraph.backend import imported
 from tensorgraph.errors import ConfigError
 from tensorgraph.registry import near_miss
 from tensorgraph_explain import changing, gradients
+from tensorgraph_explain.asking import scores
 
 
 class Method(NamedTuple):
@@ -44,7 +47,11 @@ def methods(names: list[str], layer: str | None) -> list[Method]:
     if not any(each.of_layer for each in found):
         raise ConfigError(f"--layer: of {', '.join(names)} none looks at a layer; leave it out")
     return [
-        each._replace(run=functools.partial(each.run, layer=layer)) if each.of_layer else each
+        each._replace(
+            run=functools.partial(each.run, layer=layer), says=f"{each.says}, layer {layer}"
+        )
+        if each.of_layer
+        else each
         for each in found
     ]
 
@@ -61,7 +68,11 @@ def remark(name: str, model: tg.Layer, x: tg.Tensor, target: Any, values: Any) -
         error = gradients.completeness(model, x, target, values)[0]
         return f"completeness error {error:.2g} of the score"
     if name == "translation":
-        return f"the answer stays in {changing.steadiness(model, x)[0]:.0%} of the places"
+        score, most = scores(model, x, target)[0], np.abs(values).max()
+        return (
+            f"the answer stays in {changing.steadiness(model, x)[0]:.0%} of the places; "
+            f"the score of {score:.2g} changes by up to {most:.2g}"
+        )
     return ""
 
 

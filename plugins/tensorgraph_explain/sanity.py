@@ -25,11 +25,13 @@ Method = Callable[[tg.Layer, tg.Tensor, Any], Any]
 class Sanity(NamedTuple):
     """What became of a map.
 
+    own     the maps of the model itself
     layers  the path of the layer down to which the weights were random, a stage each
     alike   (stages, N): the rank correlation with the model's own map, of each image
     random  the maps with all weights random
     """
 
+    own: Any
     layers: tuple[str, ...]
     alike: Any
     random: Any
@@ -76,7 +78,7 @@ def sanity(
     finally:
         config.set_random_state(kept)
     found[-1] = np.mean([found[-1], *last], axis=0)
-    return Sanity(tuple([*layers][-1] for layers in stages), np.array(found), random)
+    return Sanity(own, tuple([*layers][-1] for layers in stages), np.array(found), random)
 
 
 def alike(first: Any, second: Any) -> Any:
