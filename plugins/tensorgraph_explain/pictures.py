@@ -45,13 +45,16 @@ def coloured(map: Any, below: Any) -> Any:
     return below + strength[..., None] * (colour - below)
 
 
-def over(image: Any, white: float, map: Any) -> tuple[Any, Any]:
-    """The image, and the map (C, …) over it; of a volume the slice that has most of the map."""
-    whole = map.sum(0)
-    at = None if whole.ndim < 3 else int(np.abs(whole).sum((1, 2)).argmax())
+def slice_of(map: Any) -> int | None:
+    """The slice of a volume that has most of the map (C, D, H, W)."""
+    return None if map.ndim < 4 else int(np.abs(map.sum(0)).sum((1, 2)).argmax())
+
+
+def over(image: Any, white: float, map: Any, at: int | None) -> Any:
+    """The map (C, …) over the image, of a volume over its slice ``at``."""
     plain = grey(flat(image, at), white)
     pale = 0.5 + 0.5 * plain.mean(2, keepdims=True).repeat(3, axis=2)
-    return plain, coloured(whole if at is None else whole[at], pale)
+    return coloured(flat(map, at).sum(0), pale)
 
 
 def tiles(maps: Any) -> Any:
@@ -68,15 +71,14 @@ def tiles(maps: Any) -> Any:
 
 
 def beside(image: Any, white: float, maps: Mapping[str, Any], laid: bool) -> dict[str, Any]:
-    """The image and maps of it by their titles; ``laid``: over the image, else as tiles."""
-    if laid:
-        drawn = {title: over(image, white, map) for title, map in maps.items()}
-        plain = next(iter(drawn.values()))[0]
-        return {"image": plain, **{title: both[1] for title, both in drawn.items()}}
-    return {
-        "image": grey(flat(image), white),
-        **{title: tiles(map) for title, map in maps.items()},
+    """The image and maps of it by their titles; ``laid``: over the image, else as tiles. Of a
+    volume all show the slice that has most of the first map."""
+    at = slice_of(next(iter(maps.values()))) if laid else None
+    title = "image" if at is None else f"image, slice {at + 1} of {image.shape[1]}"
+    drawn = {
+        name: over(image, white, map, at) if laid else tiles(map) for name, map in maps.items()
     }
+    return {title: grey(flat(image, at), white), **drawn}
 
 
 def panels(shown: Mapping[str, Any], says: Sequence[str], failed: bool) -> Image.Image:

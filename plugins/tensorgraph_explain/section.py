@@ -49,8 +49,8 @@ def explanations(study: Any) -> str:
             "caution",
         )
     said = (
-        "On the left the images with the model's answers, then each method's map: orange speaks "
-        "for the answer, blue against it."
+        "On the left the images with the class that has the highest score, then each method's "
+        "map: orange speaks for that class, blue against it."
     )
     body += study.figure(figure, said, f"{said} {len(chosen)} images, {len(maps)} methods.")
     return body + str(
@@ -89,7 +89,8 @@ def _drawn(study: Any, chosen: Any, maps: Any, said: list[str]) -> Any:
         image = np.asarray(study.dataset.images[np.array([place])])[0]
         shown = [(label, pictures.grey(pictures.flat(image), study.dataset.white))]
         for name, values in maps.items():
-            drawn = pictures.over(image, study.dataset.white, values[row])[1]
+            at = pictures.slice_of(values[row])
+            drawn = pictures.over(image, study.dataset.white, values[row], at)
             shown.append((name.replace("_", " ") if row == 0 else "", drawn))
         for axes, (title, colours) in zip(grid[row], shown, strict=True):
             axes.imshow(colours)
