@@ -69,7 +69,7 @@ def simple_cnn():
 def resnet(counts=(1, 1, 1, 1)):
     """With batch norm, which predicts, and shortcuts."""
     ours, theirs = ResNet(BasicBlock, counts, 4, "small"), torch_resnet(counts, "small", 4, False)
-    return ours, theirs, (3, 8, 8), ("layer1", "layer3.0.conv2", "layer3")
+    return ours, theirs, (3, 6, 6), ("layer1", "layer3.0.conv2", "layer3")
 
 
 def resnet18():

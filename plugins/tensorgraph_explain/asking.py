@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from tensorgraph.errors import ConfigError, ShapeError
 
 Target = int | Sequence[int] | None  # a class of all images, or of each; None: the model's answers
 BATCH = 64  # images that are asked about together
+FEW = 16  # the same where gradients are wanted, which take more memory
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
@@ -87,6 +89,16 @@ def gradient(model: tg.Layer, x: tg.Tensor, target: Sequence[int]) -> tg.Tensor:
     with predicting(model):
         score = total(model, own, target)
     return tg.grad(score, [own])[0]
+
+
+def each_gradient(
+    model: tg.Layer, copies: Iterable[tg.Tensor], target: Sequence[int]
+) -> Iterator[Any]:
+    """The same for copies of the images, as NumPy arrays; some copies are asked about together."""
+    left = iter(copies)
+    while some := list(itertools.islice(left, max(1, FEW // len(target)))):
+        found = gradient(model, tg.ops.concat(some), tuple(target) * len(some))
+        yield from np.split(found.numpy(), len(some))
 
 
 def like(x: tg.Tensor, values: Any) -> tg.Tensor:

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_explain.asking import Target, answers, explains, gradient, like, scores
+from tensorgraph_explain.asking import (
+    Target,
+    answers,
+    each_gradient,
+    explains,
+    gradient,
+    like,
+    scores,
+)
 
 NOISE_KEY = (0, 0, 0, 0)  # of SmoothGrad: the same picture every time
 
@@ -38,7 +46,8 @@ def smooth_grad(
     key = tg.tensor(NOISE_KEY, dtype="uint32", backend=x.backend.name)
     with tg.use(backend=x.backend.name):
         drawn = tg.ops.normal((samples, *x.shape), std=std, dtype=x.dtype, key=key)
-    return np.mean([saliency(model, x + drawn[i], chosen) for i in range(samples)], axis=0)
+    copies = (x + drawn[i] for i in range(samples))
+    return sum(map(np.abs, each_gradient(model, copies, chosen))) / samples
 
 
 @explains("what each value adds to the score: orange for, blue against")
@@ -57,10 +66,9 @@ def integrated_gradients(
     """
     chosen, way = answers(model, x, target), x - baseline
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    total = np.zeros(x.shape)
-    for node, weight in zip((1 + nodes) / 2, weights / 2, strict=True):
-        total += weight * gradient(model, way * float(node) + baseline, chosen).numpy()
-    return total * way.numpy()
+    copies = (way * float(node) + baseline for node in (1 + nodes) / 2)
+    slopes = zip(weights / 2, each_gradient(model, copies, chosen), strict=True)
+    return sum(weight * slope for weight, slope in slopes) * way.numpy()
 
 
 def completeness(
