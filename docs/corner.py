@@ -8,6 +8,7 @@ training, validation and test. One model is trained with them, one with the imag
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ from tensorgraph_explain import pictures
 import tensorgraph as tg
 
 MARK, REGION, COUNT = 4, 8, 50  # pixels a side; the share is that of the region; test images
+SEEDS = (0, 1, 2)
 METHODS = ("grad_cam", "occlusion", "integrated_gradients")
 ROWS = (
     ("model trained with the corner, images with it", "marked", "marked"),
@@ -48,31 +50,37 @@ def share(map: Any) -> float:
     return float(sizes[:REGION, -REGION:].sum() / max(sizes.sum(), 1e-12))
 
 
+def train(folder: Path, name: str, seed: int) -> None:
+    command = [sys.executable, "-m", "tensorgraph_cli", "train", "--data", f"{folder / name}.npz"]
+    command += ["--model", "small_cnn", "--epochs", "3", "--seed", str(seed)]
+    command += ["--out", f"{folder / name}-{seed}"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL}
+    # kernels of one kind from the first step on, or a seed would not fix the figures
+    subprocess.run(command, env={**os.environ, "TENSORGRAPH_JIT": "wait"}, **quiet)
+
+
 def main(source: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     make(source, folder)
-    for name in ("plain", "marked"):
-        command = [sys.executable, "-m", "tensorgraph_cli", "train", "--model", "small_cnn"]
-        command += [
-            "--data",
-            f"{folder / name}.npz",
-            "--epochs",
-            "3",
-            "--out",
-            f"{folder}/{name}-run",
-        ]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    for seed in SEEDS:
+        for name in ("plain", "marked"):
+            train(folder, name, seed)
     sheets = []
     for title, run, images in ROWS:
-        asked = tg.plugins.walk("model_inputs", folder / f"{run}-run", [folder / images])
-        x = tg.tensor(np.concatenate([values for *_, values in asked.images]))
-        maps = {name: tg.plugins.walk(name, asked.model, x, 1) for name in METHODS}
-        said = [f"{name} {np.mean([share(m) for m in found]):.2f}" for name, found in maps.items()]
-        said = [title, f"share in the corner, mean of {COUNT} images: {', '.join(said)}"]
+        shares = []
+        for seed in SEEDS:
+            asked = tg.plugins.walk("model_inputs", folder / f"{run}-{seed}", [folder / images])
+            x = tg.tensor(np.concatenate([values for *_, values in asked.images]))
+            maps = {name: tg.plugins.walk(name, asked.model, x, 1) for name in METHODS}
+            shares.append([np.mean([share(m) for m in found]) for found in maps.values()])
+            if seed == SEEDS[0]:
+                _, image, white, _ = asked.images[0]
+                drawn = {name: found[0] for name, found in maps.items()}
+        mean, std = np.mean(shares, 0), np.std(shares, 0, ddof=1)
+        said = [f"{n} {m:.2f} ± {s:.2f}" for n, m, s in zip(METHODS, mean, std, strict=True)]
+        said = [title, f"share in the corner: {', '.join(said)}"]
         print("; ".join(said))
-        _, image, white, _ = asked.images[0]
-        shown = pictures.beside(image, white, {name: m[0] for name, m in maps.items()}, True)
-        sheets.append(pictures.panels(shown, said, False))
+        sheets.append(pictures.panels(pictures.beside(image, white, drawn, True), said, False))
     whole = Image.new("RGB", (max(s.width for s in sheets), sum(s.height for s in sheets)), "white")
     for i, sheet in enumerate(sheets):
         whole.paste(sheet, (0, sum(s.height for s in sheets[:i])))

@@ -73,7 +73,8 @@ def test_a_model_without_feature_maps(run, tmp_path, capsys):
 def test_the_class_can_be_chosen(run, tmp_path, capsys):
     image = run.parent / "images" / "0-0.png"
     for name in ("normal", "ill"):
-        assert command("explain", run, image, "--out", tmp_path, "--class", name) == 0
+        chosen = ("--class", name, "--method", "saliency")
+        assert command("explain", run, image, "--out", tmp_path, *chosen) == 0
         assert f": {name}; " in capsys.readouterr().out
 
 
