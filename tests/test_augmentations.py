@@ -80,18 +80,6 @@ def test_a_recorded_step_gives_the_same_and_draws_anew(name):
             np.testing.assert_allclose(compiled(x, key).numpy(), step(x, key).numpy(), rtol=1e-4)
 
 
-def test_resampling_is_scipys():
-    x = images(2, 3, 11, 9)
-    generator = np.random.default_rng(1)
-    rows, columns = generator.uniform(-3, 13, (2, 7, 5)), generator.uniform(-3, 13, (2, 7, 5))
-    rows, columns = rows.astype(np.float32), columns.astype(np.float32)
-    found = geometry.resampled(*map(tg.tensor, (x, rows, columns))).numpy()
-    for i in range(2):
-        for c in range(3):
-            want = ndimage.map_coordinates(x[i, c], [rows[i], columns[i]], order=1, mode="nearest")
-            np.testing.assert_allclose(found[i, c], want, atol=2e-6)
-
-
 def test_a_rotation_is_scipys():
     """By the angle that the key draws: SciPy finds it again."""
     x = ndimage.gaussian_filter(images(1, 1, 33, 31), (0, 0, 2, 2))
@@ -109,18 +97,6 @@ def test_a_rotation_by_a_quarter_is_numpys():
     rows, columns = geometry._from_middle(x)
     found = geometry.moved(x, columns + rows * 0, -rows + columns * 0).numpy()
     np.testing.assert_allclose(found, np.rot90(x.numpy(), 1, (2, 3)), atol=1e-6)
-
-
-def test_stretching_is_resampling():
-    x = tg.tensor(images(3, 2, 9, 7))
-    places = np.random.default_rng(0).uniform(-6, 6, (3, 16)).astype(np.float32)
-    rows, columns = places[:, :9], places[:, 9:]
-    found = geometry.stretched(x, tg.tensor(rows), tg.tensor(columns)).numpy()
-    for i in range(3):
-        grid = np.meshgrid(rows[i] + 4, columns[i] + 3, indexing="ij")
-        for c in range(2):
-            want = ndimage.map_coordinates(x.numpy()[i, c], grid, order=1, mode="nearest")
-            np.testing.assert_allclose(found[i, c], want, atol=5e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 2.5])

@@ -13,35 +13,6 @@ from tensorgraph_augment.common import Augment, cautioned, chance, drawn, within
 BUMP = 0.6  # the width of what one point of an elastic grid moves, in distances between points
 
 
-def resampled(images: tg.Tensor, rows: tg.Tensor, columns: tg.Tensor) -> tg.Tensor:
-    """The images (n, …, H, W) at places (n, H', W') in pixels, linearly between their four
-    neighbours."""
-    ops, (n, *middle, height, width) = tg.ops, images.shape
-    planes, size = math.prod(middle), rows.shape[1:]
-    flat = ops.reshape(images, shape=(-1,))
-    start = images.constant([i * height * width for i in range(n * planes)], "int64")
-    start = ops.reshape(start, shape=(n, planes, 1, 1))
-    above, below, down = _neighbours(rows, height)
-    left, right, across = _neighbours(columns, width)
-
-    def at(row: tg.Tensor, column: tg.Tensor) -> tg.Tensor:
-        place = ops.reshape(row * width + column, shape=(n, 1, *size))
-        return flat[start + place]
-
-    down, across = (ops.reshape(x, shape=(n, 1, *size)) for x in (down, across))
-    upper = at(above, left) * (1 - across) + at(above, right) * across
-    lower = at(below, left) * (1 - across) + at(below, right) * across
-    return ops.reshape(upper * (1 - down) + lower * down, shape=(n, *middle, *size))
-
-
-def _neighbours(places: tg.Tensor, size: int) -> tuple[tg.Tensor, tg.Tensor, tg.Tensor]:
-    """The pixels before and after each place, and how far it is from the first."""
-    inside = tg.ops.clip(places, min=0, max=size - 1)
-    before = tg.ops.floor(inside)
-    first = tg.ops.cast(before, dtype="int64")
-    return first, tg.ops.clip(first + 1, max=size - 1), inside - before
-
-
 def _from_middle(images: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
     """How far each row (1, H, 1) and each column (1, 1, W) is from the middle of the image."""
     height, width = images.shape[-2:]
@@ -52,31 +23,8 @@ def _from_middle(images: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
 
 def moved(images: tg.Tensor, rows: tg.Tensor, columns: tg.Tensor) -> tg.Tensor:
     """The images at places counted from their middle, which broadcast to (n, H, W)."""
-    n, (height, width) = images.shape[0], images.shape[-2:]
-    if rows.shape[-1] == 1 and columns.shape[-2] == 1:
-        return stretched(images, rows[:, :, 0], columns[:, 0, :])
-    whole = (n, height, width)
-    rows = tg.ops.broadcast_to(rows + (height - 1) / 2, shape=whole)
-    return resampled(images, rows, tg.ops.broadcast_to(columns + (width - 1) / 2, shape=whole))
-
-
-def stretched(images: tg.Tensor, rows: tg.Tensor, columns: tg.Tensor) -> tg.Tensor:
-    """The same where rows (n, H) and columns (n, W) move by themselves: two matrix products, which
-    take a fraction of the time of picking pixels."""
-    ops, (n, *middle, height, width) = tg.ops, images.shape
-    flat = ops.reshape(images, shape=(n, math.prod(middle), height, width))
-    down = _weights(images, ops.reshape(rows, shape=(-1, 1, height, 1)), -1, height)
-    across = _weights(images, ops.reshape(columns, shape=(-1, 1, 1, width)), -2, width)
-    return ops.reshape(ops.matmul(ops.matmul(down, flat), across), shape=images.shape)
-
-
-def _weights(images: tg.Tensor, places: tg.Tensor, axis: int, size: int) -> tg.Tensor:
-    """How much each pixel of a line, along ``axis``, counts at each place from its middle."""
-    middle = (size - 1) / 2
-    inside = tg.ops.clip(places, min=-middle, max=middle)
-    line = images.constant([i - middle for i in range(size)])
-    line = tg.ops.reshape(line, shape=(1, size) if axis == -1 else (size, 1))
-    return tg.ops.maximum(1 - tg.ops.abs(inside - line), 0.0)
+    height, width = images.shape[-2:]
+    return tg.ops.resample(images, rows + (height - 1) / 2, columns + (width - 1) / 2)
 
 
 def _flipped(axis: int, p: float, name: str) -> Augment:

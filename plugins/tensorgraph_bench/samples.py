@@ -222,6 +222,9 @@ sample(
 for name in ("binary_cross_entropy_with_logits", "huber_loss", "l1_loss", "mse_loss"):
     sample(name, BIG, BIG)
 
+PLACES = (IMAGES[0], *IMAGES[2:])
+sample("resample", IMAGES, PLACES, PLACES)
+
 KEY = ints((4,), 1000, "uint32")
 sample("random_bits", KEY, shape=BIG)
 sample("random_bits_each", ints((BIG[0], 4), 1000, "uint32"), shape=BIG)

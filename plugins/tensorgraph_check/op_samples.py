@@ -126,6 +126,10 @@ SAMPLES: Mapping[str, Sequence[Sample]] = {
     "pow": [sample(between(0.5, 2, 3, 5), normal(3, 5))],
     "prod": _reductions(),
     "random_bits_each": [sample(words(3, 4), shape=(3, 5))],
+    "resample": [
+        sample(normal(2, 3, 4, 5), between(-1, 5, 2, 3, 4), between(-1, 5, 2, 3, 4)),
+        sample(normal(2, 3, 2, 4, 5), between(-1, 5, 2, 3, 1), between(-1, 5, 1, 1, 6)),
+    ],
     "reshape": [sample(normal(2, 6), shape=(-1, 4))],
     "roll": [sample(normal(3, 5), shift=2, axis=1)],
     "softmax": [sample(normal(3, 5)), sample(normal(2, 3, 4), axis=1)],

@@ -22,6 +22,7 @@ from tensorgraph_ops import (
     pool,
     random,
     reduction,
+    resample,
     shape,
     standardize,
 )
@@ -45,6 +46,7 @@ FAMILIES = {
     random: "bernoulli box_muller drop dropout literal normal permutation random_bits "
     "random_bits_each uniform unit_interval",
     reduction: "all any argmax argmin cumsum logsumexp max mean min prod std var",
+    resample: "resample",
     shape: "concat concatenate pad pad_constant roll stack tile",
     standardize: "axis_mean axis_variance standardize standardize_input standardize_weight",
 }

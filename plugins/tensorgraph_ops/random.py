@@ -147,12 +147,14 @@ def _(xp: Any, bits: Any, *, dtype: str) -> Any:
 
 @op
 def box_muller(u: Shaped, *, shape: Ints) -> Spec:
-    """Pairs of numbers in [0, 1), (n, 2), to the first of 2n standard normal ones in ``shape``."""
+    """Pairs of numbers in [0, 1), (…, 2), to the first of as many standard normal ones, in
+    ``shape``."""
     return Spec(shape, u.dtype)
 
 
 @box_muller.kernel
 def _(xp: Any, u: Any, *, shape: Ints) -> Any:
+    u = xp.reshape(u, (-1, 2))
     radius, angle = xp.sqrt(-2 * xp.log1p(-u[:, 0])), u[:, 1] * (2 * math.pi)  # 1 - u is never 0
     out = xp.empty(u.shape, dtype=u.dtype)
     out[:, 0], out[:, 1] = radius * xp.cos(angle), radius * xp.sin(angle)
@@ -207,8 +209,7 @@ def normal(
     if key is not None and key.ndim == 2:
         n, size = sizes[0], math.prod(sizes[1:])
         half = -(-size // 2)
-        pairs = reshape(_uniform((n, half, 2), dtype, key), shape=(n * half, 2))
-        z = box_muller(pairs, shape=(n, 2 * half))
+        z = box_muller(_uniform((n, half, 2), dtype, key), shape=(n, 2 * half))
         z = reshape(getitem(z, (ALL, slice(size))), shape=sizes)
     else:
         z = box_muller(_uniform((-(-math.prod(sizes) // 2), 2), dtype, key), shape=sizes)

@@ -15,7 +15,7 @@ from tensorgraph_numba.kernels import dropout, label_loss, pool, rows
 from tensorgraph_numba.kernels.conv_weight import conv_weight
 from tensorgraph_numba.kernels.layout import copy
 from tensorgraph_numba.kernels.matmul import matmul
-from tensorgraph_numba.plan import batch_moments
+from tensorgraph_numba.plan import batch_moments, draws
 from tensorgraph_numba.plan.prepare import of_images
 from tensorgraph_numba.plan.tasks import Place
 
@@ -70,9 +70,10 @@ def _gather(at: Place, call: Call) -> list[native.Call]:
     """A part of each axis, which is copied."""
     x, *indices = (at[value] for value in call.inputs)
     key = call.params["key"]
-    if indices or not all(isinstance(part, tuple) for part in key):
+    if indices:
         raise ValueError(f"getitem: no kernel picks {key} from {call.inputs[0].spec}")
-    return copy(x[tuple(slice(*part) for part in key)], at[call.out])
+    parts = (slice(*part) if isinstance(part, tuple) else part for part in key)
+    return copy(x[(*parts, ...)], at[call.out])
 
 
 def _broadcast(at: Place, call: Call) -> list[native.Call]:
@@ -257,6 +258,7 @@ def _drop(at: Place, call: Call) -> list[native.Call]:
 LOWERINGS: dict[str, Lowering] = {
     "avg_pool": Lowering(_avg_pool),
     "avg_pool_input": Lowering(_avg_pool_input),
+    "box_muller": Lowering(draws.bind_normals, shared=True),
     "broadcast_to": Lowering(_broadcast),
     "channel_moments": Lowering(batch_moments.bind_moments, shared=True),
     "conv": Lowering(_conv),
@@ -276,9 +278,12 @@ LOWERINGS: dict[str, Lowering] = {
     "moments_mean": Lowering(batch_moments.bind_mean),
     "moments_variance": Lowering(batch_moments.bind_variance),
     "permute_dims": Lowering(_permute),
+    "random_bits_each": Lowering(draws.bind_words, shared=True),
+    "resample": Lowering(draws.bind_resample, shared=True),
     "reshape": Lowering(_reshape),
     "sum": Lowering(_sum),
     "softmax": Lowering(_softmax),
+    "unit_interval": Lowering(draws.bind_units, shared=True),
     "winograd_channels": Lowering(_winograd_channels, shared=True),
     "winograd_gradient": Lowering(_winograd_gradient, shared=True),
     "winograd_pieces": Lowering(_winograd_pieces),

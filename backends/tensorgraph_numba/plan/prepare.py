@@ -14,7 +14,7 @@ from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_numba.kernels import conv as direct
 from tensorgraph_numba.kernels import winograd
-from tensorgraph_numba.plan import batch_moments
+from tensorgraph_numba.plan import batch_moments, draws
 from tensorgraph_numba.plan.orders import Order, channels_last, filters_last
 
 LARGE = 100_000  # numbers: 400 KB, much of the cache
@@ -86,7 +86,15 @@ def winograd_gradient(sums: Shaped, *, plan: Any) -> Spec:
 
 
 def _matmul(call: Call, axes: Axes) -> Split | None:
-    """Products with large weights are computed at once: for each piece they would all be read."""
+    """Products with large weights are computed at once: for each piece they would all be read. Of
+    stacks of matrices each sample has its own."""
+    ndim = call.out.spec.ndim
+    if ndim > 2:
+        apart = all(
+            axes.get(x) == 0 and x.spec.ndim == ndim if x in axes else x.spec.ndim == 2
+            for x in call.inputs
+        )
+        return Split(0) if apart else None
     split = split_matmul(call, axes)
     weights = [x.spec.size for x in (*call.inputs, call.out) if x not in axes and x.spec.ndim == 2]
     if split is None or not weights:
@@ -112,6 +120,7 @@ winograd_sums.flops(lambda out, x, y, *, plan: 0 if plan.by_channels else _direc
 winograd_gradient.flops(lambda out, sums, *, plan: _direct(plan) if plan.by_channels else 0)
 SPLITS: dict[str, Rule] = {
     **batch_moments.SPLIT,
+    **draws.SPLITS,
     "matmul": _matmul,
     "winograd_pieces": lambda call, axes: Split(0) if axes.get(call.inputs[0]) == 0 else None,
     "winograd_tiles": lambda call, axes: Split(None, filled=True),
