@@ -120,3 +120,43 @@ def test_plans(function, n, monkeypatch):
         found, want = compiled(x, key), function(x, key)
     np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-5, atol=3e-6)
     assert "numpy." not in str(compiled.plan), "every part has a kernel here"
+
+
+def reordered(x, key):
+    return x[tg.ops.argsort(tg.ops.uniform(x.shape[:1], dtype="float32", key=key))]
+
+
+@pytest.mark.parametrize("function", [drawn, turned, reordered])
+def test_convolutions_behind_them_keep_their_kernels(function, monkeypatch):
+    """Those take the batch piece by piece, and so do their gradients."""
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    x, key = tg.tensor(units(32, 1, 20, 20)), tg.tensor(words(32, 4))
+    filters = [tg.tensor(units(16, n, 3, 3) - 0.5, requires_grad=True) for n in (1, 16)]
+
+    def step(x, key):
+        with tg.no_grad():
+            x = function(x, key)
+        for w in filters:
+            x = tg.ops.relu(tg.ops.conv(x, w))
+        return tg.grad(tg.ops.mean(x), filters)
+
+    compiled = tg.compile(step)
+    for found, want in zip(compiled(x, key), step(x, key), strict=True):
+        np.testing.assert_allclose(found.numpy(), want.numpy(), rtol=1e-3, atol=1e-5)
+    plan = str(compiled.plan)
+    assert "numpy.conv" not in plan
+    assert "~" in next(
+        line for line in plan.splitlines() if "conv(" in line or "winograd_p" in line
+    )
+
+
+def test_a_gradient_in_an_image_that_is_not_cut_into_pieces(monkeypatch):
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    w, x = tg.tensor(units(8, 4, 3, 3)), tg.tensor(units(1, 4, 9, 9), requires_grad=True)
+
+    def slope(x):
+        return tg.grad(tg.ops.sum(tg.ops.square(tg.ops.conv(x, w, padding=1))), [x])[0]
+
+    compiled = tg.compile(slope)
+    np.testing.assert_allclose(compiled(x).numpy(), slope(x).numpy(), rtol=1e-4)
+    assert "numpy.conv_input" not in str(compiled.plan)

@@ -31,7 +31,7 @@ def drawn(images: tg.Tensor, key: tg.Tensor, count: int, low: float = -1.0) -> l
 
 def chance(images: tg.Tensor, key: tg.Tensor, p: float) -> tg.Tensor:
     """Whether an image is changed, (n, 1, …) of bool."""
-    return tg.ops.bernoulli((images.shape[0], *[1] * (images.ndim - 1)), p=p, key=key)
+    return drawn(images, key, 1, low=0.0)[0] < p
 
 
 def two_keys(key: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:

@@ -62,23 +62,19 @@ def affine(
     within("affine", 0, 80, shear=shear)
 
     def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
-        ops, (height, width) = tg.ops, images.shape[-2:]
+        ops, (height, width), constant = tg.ops, images.shape[-2:], images.constant
         numbers = [ops.reshape(x, shape=(-1, 1, 1)) for x in drawn(images, key, 5)]
         turn, zoom, slant, down, across = numbers
-        rows, columns = _from_middle(images)
-        if shear:
-            columns = columns + ops.tan(slant * math.radians(shear)) * rows
-        if degrees:
-            angle = turn * math.radians(degrees)
-            cos, sin = ops.cos(angle), ops.sin(angle)
-            rows, columns = cos * rows + sin * columns, cos * columns - sin * rows
-        if scale:
-            shrink = ops.exp(zoom * -math.log1p(scale))
-            rows, columns = rows * shrink, columns * shrink
-        if translate:
-            rows = rows + down * (translate * height)
-            columns = columns + across * (translate * width)
-        return moved(images, rows, columns)
+        angle, tangent = turn * math.radians(degrees), ops.tan(slant * math.radians(shear))
+        one = constant([[1.0, 0.0], [0.0, 1.0]])
+        turned = ops.cos(angle) * one + ops.sin(angle) * constant([[0.0, 1.0], [-1.0, 0.0]])
+        slanted = one + tangent * constant([[0.0, 0.0], [1.0, 0.0]])
+        matrix = ops.matmul(turned, slanted) * ops.exp(zoom * -math.log1p(scale))
+        rows, columns = ([i - (n - 1) / 2 for i in range(n)] for n in (height, width))
+        grid = constant([[i for i in rows for _ in columns], columns * height])  # from the middle
+        places = ops.reshape(ops.matmul(matrix, grid), shape=(-1, 2, height, width))
+        down, across = down * (translate * height), across * (translate * width)
+        return moved(images, places[:, 0] + down, places[:, 1] + across)
 
     return augment
 

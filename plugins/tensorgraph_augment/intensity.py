@@ -10,7 +10,10 @@ from tensorgraph.errors import ConfigError
 from tensorgraph_augment.common import Augment, cautioned, chance, drawn, two_keys, within
 
 
-def _mean(images: tg.Tensor) -> tg.Tensor:
+DARKEST = 1e-30  # what black is to a logarithm
+
+
+def mean_of_each(images: tg.Tensor) -> tg.Tensor:
     """Of each image, all channels together: as rows, for which there are faster kernels."""
     n, *rest = images.shape
     mean = tg.ops.mean(tg.ops.reshape(images, shape=(n, -1)), axis=1)
@@ -34,7 +37,7 @@ def contrast(strength: float = 0.2) -> Augment:
 
     def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
         (number,) = drawn(images, key, 1)
-        mean = _mean(images)
+        mean = mean_of_each(images)
         return mean + (images - mean) * (1 + number * strength)
 
     return augment
@@ -46,8 +49,9 @@ def gamma(strength: float = 0.2) -> Augment:
 
     def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
         (number,) = drawn(images, key, 1)
-        changed = tg.ops.pow(tg.ops.abs(images), tg.ops.exp(number * math.log1p(strength)))
-        return tg.ops.where(images < 0, -changed, changed)
+        power = tg.ops.exp(number * math.log1p(strength))
+        logs = tg.ops.log(tg.ops.maximum(tg.ops.abs(images), DARKEST))
+        return tg.ops.sign(images) * tg.ops.exp(power * logs)
 
     return augment
 
@@ -64,10 +68,12 @@ def colour_jitter(strength: float = 0.1) -> Augment:
                 f"colour_jitter: takes images in colour, with 3 channels, and gets {images.spec}; "
                 "leave it out, or read the images with data.channels = 3"
             )
-        pale, *gains = drawn(images, key, 4)
+        n, _, *size = images.shape
+        numbers = tg.ops.uniform((n, 4), low=-1.0, high=1.0, dtype=images.dtype, key=key)
+        numbers = tg.ops.reshape(numbers, shape=(n, 4, *[1] * len(size)))
         grey = tg.ops.mean(images, axis=1, keepdims=True)
-        coloured = grey + (images - grey) * (1 + pale * strength)
-        return coloured * (1 + tg.ops.concat(gains, axis=1) * strength)
+        coloured = grey + (images - grey) * (1 + numbers[:, :1] * strength)
+        return coloured * (1 + numbers[:, 1:] * strength)
 
     return augment
 
@@ -132,7 +138,7 @@ def erase(share: float = 0.3, p: float = 0.5) -> Augment:
         hidden = chance(images, first, p)
         for axis, side, place in ((-2, numbers[0], numbers[1]), (-1, numbers[2], numbers[3])):
             hidden = hidden & between(images, axis, place * (1 - side * share), side * share)
-        return tg.ops.where(hidden, _mean(images), images)
+        return tg.ops.where(hidden, mean_of_each(images), images)
 
     return augment
 

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import tensorgraph as tg
 from tensorgraph_augment.common import drawn, two_keys, within
-from tensorgraph_augment.intensity import between
+from tensorgraph_augment.intensity import between, mean_of_each
 
 Mix: TypeAlias = Callable[[tg.Tensor, tg.Tensor], tuple[tg.Tensor, tg.Tensor]]
 TRIES = 16  # one alone succeeds in half of all cases or more
@@ -31,18 +31,22 @@ def beta(images: tg.Tensor, key: tg.Tensor, alpha: float) -> tg.Tensor:
     pairs = ops.uniform((n, TRIES, 2), dtype=images.dtype, key=key)
     logs = ops.log(ops.maximum(pairs, 2.0**-25)) / alpha
     x, y = logs[:, :, 0], logs[:, :, 1]
-    accepted = ops.cast(ops.exp(x) + ops.exp(y) <= 1, dtype="int64")
+    accepted = ops.cast(ops.exp(x) + ops.exp(y) <= 1, dtype=images.dtype)
     first = ops.reshape(ops.argmax(accepted, axis=1), shape=(n, 1))
     return ops.reshape(ops.take_along_axis(ops.sigmoid(x - y), first, axis=1), shape=(n,))
+
+
+def _partners(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
+    """The images in random order, (n,) of int64."""
+    return tg.ops.argsort(tg.ops.uniform(images.shape[:1], dtype=images.dtype, key=key))
 
 
 def _shares(images: tg.Tensor, own: tg.Tensor, partner: tg.Tensor) -> tg.Tensor:
     """(n, n): ``own`` of image i itself, the rest of its partner."""
     n, ops = images.shape[0], tg.ops
     itself = images.constant([[float(i == j) for j in range(n)] for i in range(n)])
-    other = ops.one_hot(partner, num_classes=n, dtype=images.dtype)
     own = ops.reshape(own, shape=(n, 1))
-    return itself * own + other * (1 - own)
+    return itself * own + itself[partner] * (1 - own)
 
 
 @mixes
@@ -55,7 +59,7 @@ def mixup(alpha: float = 0.2) -> Mix:
         first, second = two_keys(key)
         n, ops = images.shape[0], tg.ops
         own = beta(images, first, alpha)
-        partner = ops.permutation(n, key=second)
+        partner = _partners(images, second)
         weight = ops.reshape(own, shape=(n, *[1] * (images.ndim - 1)))
         mixed = images * weight + images[partner] * (1 - weight)
         return mixed, _shares(images, own, partner)
@@ -72,7 +76,7 @@ def cutmix(alpha: float = 1.0) -> Mix:
     def augment(images: tg.Tensor, key: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
         first, second = two_keys(key)
         n, ops = images.shape[0], tg.ops
-        partner = ops.permutation(n, key=first)
+        partner = _partners(images, first)
         third, fourth = two_keys(second)
         area = ops.reshape(beta(images, third, alpha), shape=(n, *[1] * (images.ndim - 1)))
         side = ops.sqrt(area)
@@ -80,7 +84,7 @@ def cutmix(alpha: float = 1.0) -> Mix:
         rows = between(images, -2, down - side * 0.5, side)
         cut = rows & between(images, -1, across - side * 0.5, side)
         mixed = ops.where(cut, images[partner], images)
-        inside = ops.mean(ops.cast(cut, dtype=images.dtype), axis=tuple(range(1, images.ndim)))
+        inside = ops.reshape(mean_of_each(ops.cast(cut, dtype=images.dtype)), shape=(n,))
         return mixed, _shares(images, 1 - inside, partner)
 
     return augment

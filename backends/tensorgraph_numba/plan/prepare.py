@@ -150,11 +150,14 @@ class Preparation:
 
     def add(self, call: Call) -> None:
         """Add a call, in other words if it is a convolution."""
-        if call.op.name not in ("conv", "conv_input", "conv_weight") or not self._split(call):
+        name = call.op.name
+        if name in ("conv", "conv_input", "conv_weight") and self._split(call):
+            if not self._winograd(call):
+                self._direct(call)
+        elif name == "conv_input":
+            self._direct(call)  # its kernel takes no other filters than those
+        else:
             self.program.calls.append(call)
-            return
-        if not self._winograd(call):
-            self._direct(call)
 
     def _split(self, call: Call) -> bool:
         return call.out in self.batch.axes or call.out in self.batch.sums

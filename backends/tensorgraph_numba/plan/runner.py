@@ -273,9 +273,9 @@ def cost(program: Program) -> float:
 def compile_program(program: Program, backend: Backend) -> Plan | None:
     """A plan of native calls; calls that no kernel serves are left to the backend."""
     give_back()
-    batch = Batch(program)
+    batch = Batch(program, rules=SPLITS)
     threads = POOL.threads if cost(program) > WORTH_SHARING and batch.size >= POOL.threads else 1
-    whole, batch = expanded(with_moments(program, batch, threads), backend)
+    whole, batch = expanded(with_moments(program, batch, threads), backend, SPLITS)
     whole, late = delayed(prepared(whole, batch, threads))
     refused = {call.out for call in whole.calls if not served(call)}
     whole, late = recomputed(whole, late, Batch(whole, refused, SPLITS))

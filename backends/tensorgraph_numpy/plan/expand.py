@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from tensorgraph.backend import Backend
 from tensorgraph.op import op
 from tensorgraph.program import Call, Program, Value
 from tensorgraph.tensor import Number
-from tensorgraph_numpy.plan.split import Batch
+from tensorgraph_numpy.plan.split import Batch, Rule
 
 
 @op
@@ -64,13 +65,16 @@ class Expansion:
             self.program.calls.append(call)
 
 
-def expanded(program: Program, backend: Backend) -> tuple[Program, Batch]:
-    """The program in calls that can be taken piece by piece, and how they are split."""
-    batch = Batch(program)
+def expanded(
+    program: Program, backend: Backend, rules: Mapping[str, Rule] = {}
+) -> tuple[Program, Batch]:
+    """The program in calls that can be taken piece by piece, and how they are split; ``rules`` are
+    those of more ops."""
+    batch = Batch(program, rules=rules)
     work = Expansion(program, batch, backend)
     for call in program.calls:
         work.expand(call)
-    return work.program, Batch(work.program)
+    return work.program, Batch(work.program, rules=rules)
 
 
 def _mean(work: Expansion, call: Call) -> bool:

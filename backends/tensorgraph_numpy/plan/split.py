@@ -184,10 +184,13 @@ def _broadcast(call: Call, axes: Axes) -> Split | None:
 
 
 def _gather(call: Call, axes: Axes) -> Split | None:
-    """Slices that take all samples."""
+    """Slices that take all samples. Samples in another order are picked at once."""
     x, *indices = call.inputs
-    if indices or x not in axes:
+    if x not in axes:
         return None
+    if indices:
+        kept = call.out.spec.shape[:1] == (x.spec.shape[axes[x]],)
+        return Split(0, whole=True) if kept else None
     own = at = 0  # axes of the input and of the output so far
     for part in call.params["key"]:
         if own == axes[x] and part is not None:
