@@ -10,7 +10,8 @@ import typer
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 
-SIDE, TITLE, GAP = 96, 16, 4  # pixels: of an image at least, of a line of text, between images
+SMALLEST, LARGEST = 96, 192  # pixels that an image is shown with, along its longer side
+TITLE, GAP = 16, 4  # pixels: of a line of text, between images
 
 
 def show(
@@ -42,15 +43,18 @@ def picture(rows: list[tuple[str, Any]]) -> Any:
     from PIL import Image, ImageDraw
 
     n, (height, width) = len(rows[0][1]), rows[0][1].shape[-2:]
-    zoom = max(1, -(-SIDE // max(height, width)))
-    down, across = height * zoom + GAP, width * zoom + GAP
+    side = max(height, width)
+    zoom = max(1, -(-SMALLEST // side)) if side < LARGEST else LARGEST / side
+    size = round(width * zoom), round(height * zoom)
+    way = Image.Resampling.NEAREST if zoom >= 1 else Image.Resampling.BOX
+    down, across = size[1] + GAP, size[0] + GAP
     sheet = Image.new("RGB", (n * across + GAP, len(rows) * (down + TITLE) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for i, (title, images) in enumerate(rows):
         top = i * (down + TITLE)
         draw.text((GAP, top + 2), title, fill="black")
         for j, image in enumerate(images):
-            tile = Image.fromarray(_bytes(image)).resize((width * zoom, height * zoom), 0)
+            tile = Image.fromarray(_bytes(image)).resize(size, way)
             sheet.paste(tile, (GAP + j * across, top + TITLE))
     return sheet
 

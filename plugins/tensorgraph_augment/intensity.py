@@ -9,7 +9,6 @@ import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 from tensorgraph_augment.common import Augment, cautioned, chance, drawn, two_keys, within
 
-
 DARKEST = 1e-30  # what black is to a logarithm
 
 
@@ -128,8 +127,9 @@ def speckle_noise(std: float = 0.1) -> Augment:
 
 
 def erase(share: float = 0.3, p: float = 0.5) -> Augment:
-    """Fills a rectangle with the image's mean in a share ``p`` of the images, its sides up to
-    ``share`` of theirs (after Zhong et al., AAAI 2020). It may hide what the label is about."""
+    """Fills a rectangle with the image's mean in a share ``p`` of the images, its sides from half of
+    ``share`` up to ``share`` of theirs (after Zhong et al., AAAI 2020). It may hide what the label
+    is about."""
     within("erase", 0, 1, share=share, p=p)
 
     def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
@@ -137,7 +137,8 @@ def erase(share: float = 0.3, p: float = 0.5) -> Augment:
         numbers = drawn(images, second, 4, low=0.0)
         hidden = chance(images, first, p)
         for axis, side, place in ((-2, numbers[0], numbers[1]), (-1, numbers[2], numbers[3])):
-            hidden = hidden & between(images, axis, place * (1 - side * share), side * share)
+            length = (1 + side) * (share / 2)
+            hidden = hidden & between(images, axis, place * (1 - length), length)
         return tg.ops.where(hidden, mean_of_each(images), images)
 
     return augment

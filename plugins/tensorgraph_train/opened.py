@@ -93,14 +93,15 @@ def augmented(run: Path, count: int) -> tuple[Any, list[tuple[str, Any]]]:
             f'{augment.WHERE} = [{{name = "rotate"}}]'
         )
     dataset = feed.load(settings.data, train.seed)
-    own = np.asarray(dataset.splits["train"])
-    indices = own[np.linspace(0, len(own) - 1, min(count, len(own))).astype(int)]
+    known = np.asarray(dataset.splits["train"])
+    indices = known[np.linspace(0, len(known) - 1, min(count, len(known))).astype(int)]
     x = tg.tensor((np.asarray(dataset.images[indices]) / dataset.white).astype("float32"))
     channels, keys = x.shape[1], augment.keys(train.seed, 0, indices)
     labels = tg.tensor(np.zeros((len(indices), 1), "float32"))  # only images are looked at
     found = []
     for named in chosen:
         change = augment.Augmentations([named], (0.0,) * channels, (1.0,) * channels, 1)
-        options = ", ".join(f"{k} = {v}" for k, v in named.options.items())
-        found.append((f"{named.name} {options}", change(x, labels, keys)[0].numpy()))
+        own = {k: v for k, v in named.options.items() if k != augment.KNOWINGLY}
+        options = ", ".join(f"{k} = {v}" for k, v in own.items())
+        found.append((f"{named.name}: {options}", change(x, labels, keys)[0].numpy()))
     return x.numpy(), found
