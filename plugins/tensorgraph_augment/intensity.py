@@ -127,9 +127,9 @@ def speckle_noise(std: float = 0.1) -> Augment:
 
 
 def erase(share: float = 0.3, p: float = 0.5) -> Augment:
-    """Fills a rectangle with the image's mean in a share ``p`` of the images, its sides from half of
-    ``share`` up to ``share`` of theirs (after Zhong et al., AAAI 2020). It may hide what the label
-    is about."""
+    """Fills a rectangle with the image's mean in a share ``p`` of the images, its sides from half
+    of ``share`` up to ``share`` of theirs (after Zhong et al., AAAI 2020). It may hide what the
+    label is about."""
     within("erase", 0, 1, share=share, p=p)
 
     def augment(images: tg.Tensor, key: tg.Tensor) -> tg.Tensor:
