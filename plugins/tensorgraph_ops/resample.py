@@ -52,10 +52,10 @@ def _(xp: Any, images: Any, rows: Any, columns: Any) -> Any:
     left, right, across = _neighbours(xp, columns, width)
 
     def at(row: Any, column: Any) -> Any:
-        places = starts + (row * width + column)[:, None]
+        places = starts + (row * width + column)[:, None, :, :]
         return xp.reshape(xp.take(flat, xp.reshape(places, (-1,)), axis=0), places.shape)
 
-    down, across = down[:, None], across[:, None]
+    down, across = down[:, None, :, :], across[:, None, :, :]
     upper = at(above, left) * (1 - across) + at(above, right) * across
     lower = at(below, left) * (1 - across) + at(below, right) * across
     found = upper * (1 - down) + lower * down
