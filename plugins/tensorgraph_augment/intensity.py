@@ -70,7 +70,9 @@ def colour_jitter(strength: float = 0.1) -> Augment:
         n, _, *size = images.shape
         numbers = tg.ops.uniform((n, 4), low=-1.0, high=1.0, dtype=images.dtype, key=key)
         numbers = tg.ops.reshape(numbers, shape=(n, 4, *[1] * len(size)))
-        grey = tg.ops.mean(images, axis=1, keepdims=True)
+        flat = tg.ops.reshape(images, shape=(n, 3, -1))
+        grey = tg.ops.matmul(images.constant([[1 / 3] * 3]), flat)
+        grey = tg.ops.reshape(grey, shape=(n, 1, *size))
         coloured = grey + (images - grey) * (1 + numbers[:, :1] * strength)
         return coloured * (1 + numbers[:, 1:] * strength)
 
