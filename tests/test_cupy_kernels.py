@@ -99,8 +99,9 @@ def emulated(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cuda")
     (folder / "main.cpp").write_text(
         f'#include "{Path(__file__).with_name("cuda_on_cpu.h")}"\n#include "{philox.SOURCE}"\n'
-        'extern "C" void run(unsigned blocks, unsigned threads, const unsigned* key, uint4* out,\n'
-        "    unsigned long long n) { launch(blocks, threads, philox, key, out, n); }\n"
+        'extern "C" void run(unsigned blocks, unsigned threads, const unsigned* keys, uint4* out,\n'
+        "    unsigned long long each, unsigned long long n) {\n"
+        "    launch(blocks, threads, philox, keys, out, each, n); }\n"
         'extern "C" void block(const uint4* in, const unsigned* key, uint4* out) {\n'
         "    *out = philox_block(*in, key[0], key[1]); }\n"
     )
@@ -133,28 +134,34 @@ def test_philox_source_has_the_published_bits(emulated, counter, key, want):
 
 
 @pytest.mark.parametrize("blocks", [1, 3, 40])
-def test_philox_source_has_numpys_bits(emulated, blocks):
-    key = [12345, 67, 89, 2**31]
-    want = tg.ops.random_bits(tg.tensor(key, dtype="uint32"), shape=(4 * 999,)).numpy()
-    out, key = np.zeros(4 * 999, np.uint32), np.array(key, np.uint32)
-    emulated.run(blocks, philox.THREADS, pointer(key), pointer(out), ctypes.c_uint64(999))
+@pytest.mark.parametrize("rows", [1, 7])
+def test_philox_source_has_numpys_bits(emulated, blocks, rows):
+    keys = np.array([[12345, 67 + i, 89, 2**31] for i in range(rows)], np.uint32)
+    want = tg.ops.random_bits_each(tg.tensor(keys), shape=(rows, 4 * 999)).numpy()
+    out, numbers = np.zeros((rows, 4 * 999), np.uint32), map(ctypes.c_uint64, (999, 999 * rows))
+    emulated.run(blocks, philox.THREADS, pointer(keys), pointer(out), *numbers)
     np.testing.assert_array_equal(out, want)
 
 
-@pytest.mark.parametrize("shape", [(), (0, 3), (5,), (2, 3, 7), (8192,)])
+@pytest.mark.parametrize("shape", [(1,), (0, 3), (3, 0), (5,), (2, 3, 7), (1, 8192)])
 def test_philox_launch_covers_every_word(monkeypatch, shape):
     launched = []
 
     def kernel(grid, block, arguments):
-        _, out, counters = arguments
-        launched.append((grid[0] * block[0], int(counters)))
-        out[:] = np.arange(len(out))
+        _, out, each, counters = arguments
+        launched.append((grid[0] * block[0] >= min(counters, 1), int(each), int(counters)))
+        out[:] = np.arange(out.shape[1])
 
     monkeypatch.setattr(philox, "_kernel", lambda xp: kernel)
-    words = philox.random_bits(np, np.zeros(4, np.uint32), shape=shape)
+    size = math.prod(shape[1:])
+    words = philox.random_bits_each(np, np.zeros((shape[0], 4), np.uint32), shape=shape)
     assert words.shape == shape
-    np.testing.assert_array_equal(words.ravel(), np.arange(math.prod(shape)))
-    assert launched == ([] if 0 in shape else [(launched[0][0], -(-math.prod(shape) // 4))])
+    for row in words:
+        np.testing.assert_array_equal(np.ravel(row), np.arange(size))
+    each = -(-size // 4)
+    assert launched == ([] if 0 in shape else [(True, each, each * shape[0])])
+    assert philox.random_bits(np, np.zeros(4, np.uint32), shape=shape).shape == shape
+    assert philox.random_bits(np, np.zeros(4, np.uint32), shape=()).shape == ()
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])

@@ -17,4 +17,5 @@ def kernels_for(xp: Any) -> list[Kernel]:
         Kernel("conv_weight", "im2col", functools.partial(im2col.conv_weight, xp)),
         Kernel("argsort", "stable", lambda x, *, axis: xp.argsort(x, axis=axis)),  # it always is
         Kernel("random_bits", "philox", functools.partial(philox.random_bits, xp)),
+        Kernel("random_bits_each", "philox", functools.partial(philox.random_bits_each, xp)),
     ]

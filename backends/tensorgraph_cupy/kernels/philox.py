@@ -15,13 +15,19 @@ MOST_BLOCKS = 4096  # each thread takes several words where there are more
 
 
 def random_bits(xp: Any, key: Any, *, shape: tuple[int, ...]) -> Any:
-    size = math.prod(shape)
-    out = xp.empty(-(-size // 4) * 4, numpy.uint32)  # whole counters: the kernel has no remainder
-    if size:
-        blocks = min(-(-len(out) // (4 * THREADS)), MOST_BLOCKS)
-        counters = numpy.uint64(len(out) // 4)
-        _kernel(xp)((blocks,), (THREADS,), (xp.ascontiguousarray(key), out, counters))
-    return out[:size].reshape(shape)
+    return random_bits_each(xp, key[None], shape=(1, *shape)).reshape(shape)
+
+
+def random_bits_each(xp: Any, keys: Any, *, shape: tuple[int, ...]) -> Any:
+    rows, size = shape[0], math.prod(shape[1:])
+    each = -(-size // 4)  # counters of a key, all of their words: the kernel has no remainder
+    out = xp.empty((rows, 4 * each), numpy.uint32)
+    if out.size:
+        counters = rows * each
+        blocks = min(-(-counters // THREADS), MOST_BLOCKS)
+        numbers = numpy.uint64(each), numpy.uint64(counters)
+        _kernel(xp)((blocks,), (THREADS,), (xp.ascontiguousarray(keys), out, *numbers))
+    return out[:, :size].reshape(shape)
 
 
 @functools.cache
