@@ -21,7 +21,7 @@ from tensorgraph_numba.plan import debug, guards, measure
 from tensorgraph_numba.plan.again import recomputed
 from tensorgraph_numba.plan.batch_moments import with_moments
 from tensorgraph_numba.plan.bench import Bench
-from tensorgraph_numba.plan.chains import delayed
+from tensorgraph_numba.plan.chains import delayed, space
 from tensorgraph_numba.plan.memory import aligned
 from tensorgraph_numba.plan.placement import Phase
 from tensorgraph_numba.plan.planner import Planner, served
@@ -261,12 +261,14 @@ def _flat(array: Any, order: Any) -> Any:
 
 
 def cost(program: Program) -> float:
-    """Operations, and numbers moved, of a run."""
+    """Operations, and numbers moved, of a run; in chains most numbers stay where they are."""
     total = 0.0
     for call in program.calls:
-        flops = call.op.count_flops
-        specs = [x.spec for x in call.inputs]
-        total += flops(call.out.spec, *specs, **call.params) / 16 if flops else call.out.spec.size
+        flops, out = call.op.count_flops, call.out.spec
+        if flops:
+            total += flops(out, *[x.spec for x in call.inputs], **call.params) / 16
+        else:
+            total += out.size / 4 if space(call) is not None else out.size
     return total
 
 
