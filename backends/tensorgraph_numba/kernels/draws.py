@@ -10,7 +10,7 @@ from llvmlite import ir
 
 from tensorgraph_numba.kernels import chain_lanes as functions
 from tensorgraph_numba.kernels.chain_lanes import Lanes
-from tensorgraph_numba.kernels.dropout import CHUNK, Scratch, _scratch_words, _words
+from tensorgraph_numba.kernels.dropout import CHUNK, Scratch, scratch_words, write_words
 from tensorgraph_numba.kernels.lanes import (
     I64,
     first,
@@ -40,7 +40,7 @@ def words_of_keys(a: Any, like: Any) -> None:
         key, to = pointer(a[0] + 4 * row * key_step, np.uint32(0)), row * count
         for i in range(0, count, CHUNK):
             n = min(CHUNK, count - i)
-            _words(key, i, n, words)
+            write_words(key, i, n, words)
             for c in range(0, n, lanes(like)):
                 mask = first(n - c, like)
                 store_masked(out, to + i + c, load_masked(words, c, mask), mask)
@@ -142,7 +142,7 @@ def random_bits_each(keys: Any, out: Any, *, scratch: Scratch) -> list[Call]:
         raise ValueError(f"random_bits_each: writes dense uint32, not {described(out)}")
     if not out.size:
         return []
-    words, step = _scratch_words(scratch, CHUNK), keys.strides[0] // 4
+    words, step = scratch_words(scratch, CHUNK), keys.strides[0] // 4
     return [bind(words_of_keys, "float32", keys, out, words, len(keys), step, out[0].size)]
 
 

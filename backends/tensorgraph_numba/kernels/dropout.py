@@ -79,7 +79,7 @@ def store_blocks(context: Any, to: Any, i: Any, a: Any, b: Any, c: Any, d: Any) 
 
 
 @inner
-def _words(key: Any, position: int, count: int, to: Any) -> int:
+def write_words(key: Any, position: int, count: int, to: Any) -> int:
     """Write the words from ``position`` on to ``to``, and up to ``GROUP`` more before and behind
     them; where the first of them is."""
     zero = np.uint64(0)
@@ -108,7 +108,7 @@ def philox_words(a: Any, like: Any) -> None:
     words, position, count = pointer(a[4], np.uint32(0)), a[6], a[7]
     for i in range(0, count, CHUNK):
         n = min(CHUNK, count - i)
-        skipped = _words(key, position + i, n, words)
+        skipped = write_words(key, position + i, n, words)
         for c in range(0, n, lanes(like)):
             mask = first(n - c, like)
             store_masked(out, i + c, load_masked(words, skipped + c, mask), mask)
@@ -141,7 +141,7 @@ def drop_rows(a: Any, like: Any) -> None:
         for i in range(0, count, CHUNK):
             n = min(CHUNK, count - i)
             at = position + row * count + i
-            _words(key, at, n, pointer(a[6], np.uint32(0)))
+            write_words(key, at, n, pointer(a[6], np.uint32(0)))
             words = pointer(a[6] + at % 4 * 4, np.uint32(0))
             p, q = row * x_row + i, row * out_row + i
             for c in range(0, n, lanes(like)):
@@ -161,7 +161,7 @@ def drop_images(a: Any, like: Any) -> None:
         for begin in range(0, channels, CHANNELS):
             n = min(CHANNELS, channels - begin)
             at = position + (i * channels + begin) * places
-            _words(key, at, n * places, pointer(a[6], np.uint32(0)))
+            write_words(key, at, n * places, pointer(a[6], np.uint32(0)))
             words = pointer(a[6] + at % 4 * 4, np.uint32(0))
             if n == CHANNELS and places >= CHANNELS:
                 turn_all(words, 0, places, turned, 0, CHANNELS, places, n, CHANNELS)
@@ -185,8 +185,8 @@ def _key(name: str, key: Any) -> None:
         raise ValueError(f"{name}: a key is uint32[4], without gaps, not {described(key)}")
 
 
-def _scratch_words(scratch: Scratch, count: int) -> Any:
-    """Memory for ``count`` words, and for those that ``_words`` writes besides."""
+def scratch_words(scratch: Scratch, count: int) -> Any:
+    """Memory for ``count`` words, and for those that ``write_words`` writes besides."""
     return scratch(count + 2 * GROUP).view(np.uint32)
 
 
@@ -197,7 +197,7 @@ def random_bits(key: Any, out: Any, *, first: int, scratch: Scratch) -> list[Cal
         raise ValueError(f"random_bits: writes dense uint32, not {described(out)}")
     if not out.size:
         return []
-    words = _scratch_words(scratch, CHUNK)
+    words = scratch_words(scratch, CHUNK)
     return [bind(philox_words, "float32", key, out, words, first, out.size)]
 
 
@@ -221,7 +221,7 @@ def drop(x: Any, key: Any, out: Any, *, p: float, first: int, scratch: Scratch) 
     dtype = x.dtype.name
     if x.flags.c_contiguous and out.flags.c_contiguous:
         numbers[0] = x.size
-        words = _scratch_words(scratch, CHUNK)
+        words = scratch_words(scratch, CHUNK)
         return [bind(drop_rows, dtype, x, key, out, words, 1, 0, 0, *numbers)]
     if not (channels_last(x) and channels_last(out)):
         raise ValueError(
@@ -229,8 +229,8 @@ def drop(x: Any, key: Any, out: Any, *, p: float, first: int, scratch: Scratch) 
             f"{described(x)} and {described(out)}"
         )
     if x.shape[1] == 1 or places == 1:
-        words = _scratch_words(scratch, CHUNK)
+        words = scratch_words(scratch, CHUNK)
         return [bind(drop_rows, dtype, x, key, out, words, samples, *steps, *numbers)]
-    words, turned = (_scratch_words(scratch, CHANNELS * places) for _ in range(2))
+    words, turned = (scratch_words(scratch, CHANNELS * places) for _ in range(2))
     sizes = x.shape[1], places
     return [bind(drop_images, dtype, x, key, out, words, samples, *steps, *numbers, *sizes, turned)]
