@@ -3,6 +3,7 @@
 python bench/augment.py [NAME …]    on images of 28 x 28 in batches of 64. Steps take turns, so that
 a busy machine slows both; the figure is the median of the ratios of steps that follow each other.
 Kernels are compiled before (TENSORGRAPH_JIT=wait): else it is that of the first seconds of a run.
+With TENSORGRAPH_NUM_THREADS=1 the processor's time is taken, which other programs hardly lengthen.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tensorgraph_train.runfile import Named
 import tensorgraph as tg
 
 BATCH, ROUNDS, WARM = 64, 200, 5
+CLOCK = time.process_time if os.environ.get("TENSORGRAPH_NUM_THREADS") == "1" else time.perf_counter
 SHARE = 1.10  # of a step's time, what it may take with an augmentation
 
 
@@ -67,10 +69,10 @@ def measured(name, channels):
     for i in range(WARM + ROUNDS):
         key = keys(0, i, np.arange(BATCH))
         for each in list(taken)[:: 1 if i % 2 else -1]:
-            start = time.perf_counter()
+            start = CLOCK()
             made[each](x, y, key).item()
             if i >= WARM:
-                taken[each].append(time.perf_counter() - start)
+                taken[each].append(CLOCK() - start)
     bare, changed = taken.values()
     ratios = [b / a for a, b in zip(bare, changed, strict=True)]
     return [statistics.median(values) for values in (bare, changed, ratios)]
