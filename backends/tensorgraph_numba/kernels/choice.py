@@ -8,7 +8,9 @@ as one of 512 bits is issued as two of 256 on some processors; on the others it 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from tensorgraph_numba.kernels.tile_code import Shape, copies
@@ -50,6 +52,15 @@ class Block(NamedTuple):
     def shape(self, rows: int, lanewise: bool = False) -> Shape:
         """A tile of this block."""
         return Shape(rows, self.vectors, self.lanes, self.last < self.lanes, lanewise)
+
+
+def alike(cut: Sequence[Block]) -> list[tuple[int, int]]:
+    """Blocks of the same sizes that follow one another: which is the first, and how many."""
+    found = []
+    for _, run in itertools.groupby(range(len(cut)), lambda i: cut[i][1:]):
+        first, *others = run
+        found.append((first, 1 + len(others)))
+    return found
 
 
 class Segment(NamedTuple):

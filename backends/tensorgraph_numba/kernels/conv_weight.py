@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from tensorgraph_numba.kernels.choice import CACHE, Block, blocks, most_rows, segments
+from tensorgraph_numba.kernels.choice import CACHE, Block, alike, blocks, most_rows, segments
 from tensorgraph_numba.kernels.conv import Scratch, turns_of
 from tensorgraph_numba.kernels.correlate import merged
 from tensorgraph_numba.kernels.pack import fill_rows
@@ -105,11 +105,11 @@ class _Gradient:
             again = True
         if samples:
             turn = Place(samples * self.x.strides[0], samples * self.y.strides[0], 0)
-            for d, strip, block in itertools.product(spans[0], strips, way.cut):
+            for d, strip, cut in itertools.product(spans[0], strips, self._blocks(way)):
                 inside = [x for x in (clipped(h, *strip) for h in spans[1]) if x.results]
                 for h, (i, w) in itertools.product(inside, enumerate(spans[2])):
                     adds = again or (way.taps and i > 0)
-                    self._tiles(program, way, block, (d, h, w), first, samples, adds, turn)
+                    self._tiles(program, way, cut, (d, h, w), first, samples, adds, turn)
 
     def _strips(self, way: _Way) -> list[tuple[int, int]]:
         """Rows of results in parts, so that an image too large for the cache is read there by
@@ -151,12 +151,23 @@ class _Gradient:
             found.append(Loop(span.results, span.move * a, b))
         return merged(found)
 
+    def _blocks(self, way: _Way) -> list[tuple[Block, Loop]]:
+        """Blocks of columns, each with the loop over its groups; where each channel is by itself,
+        over the blocks that are like it, which lie beside it."""
+        size = self.size
+        if self.shape.lanewise:
+            steps = [(way.cut[i], many, way.cut[i].width * size) for i, many in alike(way.cut)]
+            return [(block, Loop(many, x, x, x)) for block, many, x in steps]
+        columns = self.columns * size
+        group = Loop(self.groups, self.shape.group_channels * size, columns, columns)
+        return [(block, group) for block in way.cut]
+
     def _tiles(
-        self, program: Program, way: _Way, block: Block, spans: Sequence[Span], first: int,
-        samples: int, again: bool, turn: Place,
+        self, program: Program, way: _Way, cut: tuple[Block, Loop], spans: Sequence[Span],
+        first: int, samples: int, again: bool, turn: Place,
     ) -> None:  # fmt: skip
         """Tiles of one block of columns, over all rows and groups."""
-        lanewise, size = self.shape.lanewise, self.size
+        (block, group), lanewise, size = cut, self.shape.lanewise, self.size
         channels = 1 if lanewise else self.shape.group_channels
         a = int(self.x.ctypes.data) + first * self.x.strides[0] + lanewise * block.first * size
         b = int(self.y.ctypes.data) + first * self.y.strides[0] + block.first * size
@@ -165,7 +176,6 @@ class _Gradient:
             a, b, c = a + span.begin * x, b + span.first * y, c + span.tap * w
         adds = int(again)
         sums = self._sums(samples, spans)
-        group = Loop(self.groups, channels * size, self.columns * size, self.columns * size)
         loops = [group]
         if way.channels:
             rows = Loop(channels * (spans[2].taps if way.taps else 1), size, 0, self.w_axes[3])

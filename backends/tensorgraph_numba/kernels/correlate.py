@@ -17,6 +17,7 @@ from tensorgraph_numba.kernels.choice import (
     CACHE,
     PANEL,
     Block,
+    alike,
     blocks,
     cycles,
     rows_apart,
@@ -138,19 +139,27 @@ class Correlation:
         depth = math.prod(span.taps for span in spans)
         depth *= self.sizes.channels if self.sizes.kind == "product" else 1
         rows = loops.pop(self._row_axis(loops, depth))
-        group = Loop(
-            self.sizes.groups, self.sizes.channels * self.x.channel, self.w.group,
-            self.sizes.columns * self.size, self.sizes.columns * self.size if self.bias else 0,
-        )  # fmt: skip
         for first, part, strip in self._strips(loops, rows):
-            for i, block in enumerate(self.cut):
+            for i, group in self._groups():
                 place = self._place(spans, i, first)
                 around = [group, *self._columns(), *part]
-                for n, (made, sums, a, b) in enumerate(self._parts(spans, i, block)):
+                for n, (made, sums, a, b) in enumerate(self._parts(spans, i, self.cut[i])):
                     again = n > 0
                     start = place.c if again else place.start
                     base = Place(place.a + a, place.b + b, place.c, start)
                     self._sweep(made, base, sums, around, strip, again, turn)
+
+    def _groups(self) -> list[tuple[int, Loop]]:
+        """Blocks of columns, each with the loop over its groups; where each channel is by itself,
+        over the blocks that are like it, which lie beside it."""
+        sizes, size = self.sizes, self.size
+        if sizes.kind == "lanes":
+            steps = [(i, many, self.cut[i].width * size) for i, many in alike(self.cut)]
+            return [(i, Loop(n, x, x, x, x if self.bias else 0)) for i, n, x in steps]
+        step = sizes.columns * size
+        start = step if self.bias else 0
+        group = Loop(sizes.groups, sizes.channels * self.x.channel, self.w.group, step, start)
+        return [(i, group) for i in range(len(self.cut))]
 
     def _columns(self) -> list[Loop]:
         """The loop over columns where they are not the lanes of tiles."""
