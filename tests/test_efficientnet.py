@@ -1,11 +1,12 @@
-"""EfficientNet-Lite0 beside PyTorch, layer by layer, with its published weights where they are."""
+"""EfficientNet-Lite0 layer by layer beside PyTorch's ops, for images of any size."""
 
 from importlib import util
 
 import numpy as np
 import pytest
+from outputs_help import outputs
 from tensorgraph_transfer.published import KNOWN
-from tensorgraph_transfer.weights import put, read
+from tensorgraph_transfer.weights import read
 
 import tensorgraph as tg
 
@@ -55,21 +56,10 @@ def theirs(state, x):
     return seen
 
 
-class Outputs(tg.config.Listener):
-    def __init__(self):
-        self.found = []
-
-    def leave(self, layer, out):
-        self.found.append((layer, out))
-
-
 def compared(model, size):
     x = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
     state = {k: torch.from_numpy(v.numpy().copy()) for k, v in model.state().items()}
-    paths, heard = {id(layer): path for path, layer in model.layers()}, Outputs()
-    with tg.no_grad(), tg.config.listen(heard):
-        model.eval()(tg.tensor(x))
-    ours = {paths[id(layer)]: out.numpy() for layer, out in heard.found}
+    ours = outputs(model, x)
     with torch.no_grad():
         for name, out in theirs(state, torch.from_numpy(x)).items():
             scale = max(1.0, float(out.abs().max()))
@@ -91,15 +81,6 @@ def test_parameters():
 def test_layers_are_pytorchs(size):
     tg.seed(0)
     compared(made(7), size)
-
-
-@live
-@package
-def test_published_weights_layer_by_layer():
-    path = KNOWN["efficientnet_lite0"].path
-    model = made()
-    put(model, read(path), str(path))
-    compared(model, 224)
 
 
 @live
