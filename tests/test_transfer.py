@@ -1,10 +1,12 @@
 """Transfer: parts, freezing, learning rates, new heads, what is kept, and the run file's keys."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import weights_help
+from safetensors.numpy import load_file
 from tensorgraph_transfer.features import Cut
 from training_help import archive, command
 
@@ -151,14 +153,16 @@ def test_wrapped_names(tmp_path):
     np.testing.assert_array_equal(model.state()["0.weight"].numpy(), taught.state()["0.weight"])
 
 
-def fitted(tmp_path, name, *assignments):
+def fitted(tmp_path, name, *assignments, status=0):
     data = tmp_path / "data.npz"
     if not data.exists():
         archive(data)
     out = tmp_path / name
     sets = [part for text in assignments for part in ("--set", text)]
     base = ["--data", data, "--epochs", 3, "--set", "train.batch_size=8", "--out", out]
-    assert command("train", *base, *sets) == 0
+    assert command("train", *base, *sets) == status
+    if status:
+        return None
     lines = (out / "history.jsonl").read_text().splitlines()
     return [(line["loss"], line["val_loss"]) for line in map(json.loads, lines)]
 
@@ -184,6 +188,93 @@ def test_frozen_part_runs_once_an_image(tmp_path, monkeypatch):
     monkeypatch.setattr(Cut, "features", counted)
     fitted(tmp_path, "run", "transfer.freeze=body")
     assert sum(seen) == 20 + 8 + 3
+
+
+STOP = "train.callbacks=[{name='stops', epoch=1, at=1}]"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"freeze": "body"},
+        {"freeze": "body", "keep": "false"},
+        {"freeze": "body", "unfreeze": 1, "lr": 0.5},
+        {"freeze": 1, "lr": "{'1'=0.3}"},
+    ],
+)
+def test_resumed_in_the_middle_of_an_epoch(tmp_path, monkeypatch, asked):
+    """The same weights, to the bit, as the run that went through."""
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    asked = [f"transfer.{key}={value}" for key, value in asked.items()]
+    fitted(tmp_path, "whole", *asked)
+    out = tmp_path / "parts"
+    stop = [*asked, STOP, "train.checkpoint_every=0"]
+    fitted(tmp_path, "parts", *stop, status=130)
+    run_file = out / "run.toml"
+    text = run_file.read_text()
+    assert '"stops"' in text
+    lines = [line for line in text.splitlines() if not line.startswith("callbacks")]
+    run_file.write_text("\n".join(lines) + "\n")
+    assert command("train", "--out", out, "--resume") == 0
+    whole, parts = (load_file(tmp_path / x / "model.safetensors") for x in ("whole", "parts"))
+    for name, x in whole.items():
+        np.testing.assert_array_equal(parts[name], x, err_msg=name)
+
+
+def test_images_are_computed_in_the_same_company(monkeypatch):
+    """Whichever is asked for first: rounding may differ with what else is in a batch."""
+    asked = []
+    splits = {"train": np.arange(40)[::-1], "val": np.arange(40, 50)}
+    dataset = SimpleNamespace(splits=splits, labels=np.zeros(50))
+    pixels = np.random.default_rng(0).standard_normal((50, 3, 8, 8)).astype(np.float32)
+
+    def images(indices):
+        asked.append(tuple(indices))
+        return tg.tensor(pixels[indices])
+
+    feed = SimpleNamespace(dataset=dataset, images=images)
+    for first in (3, 36):
+        model = small()
+        moved = transfer(model, freeze=1)
+        moved.begin(0)
+        found = moved.features(feed)
+        asked.clear()
+        list(found.ahead([[first], [44, 45]]))
+        assert {len(x) for x in asked} == {8 if first == 3 else 32, 10}
+        assert found.known.sum() == (18 if first == 3 else 42)
+
+
+def test_nothing_is_kept_of_what_is_augmented(tmp_path, monkeypatch):
+    monkeypatch.setattr(Cut, "features", lambda self, x: pytest.fail("computed for keeping"))
+    losses = fitted(tmp_path, "run", "transfer.freeze=body", "train.augment=['rotate']")
+    assert np.isfinite(losses).all()
+
+
+def test_frozen_parts_have_no_backward_pass():
+    """Neither the ops of one in the plan, nor the memory of what it would read."""
+    ops, sizes = [], []
+    for freeze in ((), "body"):
+        model = tg.models.small_cnn(3)
+        model.infer_shape(tg.Spec((1, 3, 32, 32), "float32"))
+        moved = transfer(model, freeze=freeze)
+        optimizer = tg.optimizers.sgd(model.parameters(), lr=0.1)
+        model.train()
+        moved.begin(0)
+
+        @tg.compile
+        def step(x, y, model=model, optimizer=optimizer):
+            loss = tg.ops.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        step(tg.tensor(np.zeros((8, 3, 32, 32), np.float32)), tg.tensor(np.arange(8) % 3))
+        outline = step.plan.outline()
+        ops.append({call.op.name for call in step.plan.program.calls})
+        sizes.append(sum(outline.memory.values()))
+    assert ops[0] >= {"conv_input", "conv_weight"}
+    assert ops[1].isdisjoint({"conv_input", "conv_weight"})
+    assert sizes[1] < 0.7 * sizes[0] or not sizes[0]
 
 
 def test_unfreezing_in_a_run(tmp_path):

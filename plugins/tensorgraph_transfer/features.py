@@ -15,6 +15,7 @@ import tensorgraph as tg
 from tensorgraph.creation import from_host
 from tensorgraph.program import Call, Program, Value
 
+BLOCK = 32  # images whose features are computed together
 MOST = 4 << 30  # bytes of features; from there on the frozen part is computed again
 
 
@@ -84,6 +85,18 @@ def _run(calls: Iterable[Call], given: Mapping[Value, tg.Tensor]) -> dict[Value,
     return found
 
 
+def _blocks(n: int, splits: Mapping[str, Any]) -> tuple[list[Any], Any]:
+    """Images that are computed together, within a split, and the block of each. The same in every
+    run, whatever image is asked for first: so a resumed run has the same bits."""
+    parts = [np.asarray(own, np.int64) for own in splits.values()]
+    parts.append(np.setdiff1d(np.arange(n), np.concatenate(parts)))
+    blocks = [own[i : i + BLOCK] for own in parts for i in range(0, len(own), BLOCK)]
+    block_of = np.empty(n, np.int64)
+    for number, block in enumerate(blocks):
+        block_of[block] = number
+    return blocks, block_of
+
+
 class Features:
     """In the place of a feed and of a model: gives the features of images, and answers for them."""
 
@@ -92,7 +105,9 @@ class Features:
         self.feed = feed
         self.cuts: dict[tuple[int, bool], Cut] = {}
         self.kept: Any = None  # of every image of the dataset, filled as they come
-        self.known = np.zeros(len(feed.dataset.labels), bool)
+        n = len(feed.dataset.labels)
+        self.known = np.zeros(n, bool)
+        self.blocks, self.block_of = _blocks(n, feed.dataset.splits)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.feed, name)  # its labels, batches, …
@@ -127,11 +142,13 @@ class Features:
         """Each batch of indices with its features."""
         for indices in batches:
             indices = np.asarray(indices)
-            cut = self.cuts.get((len(indices), self.model.training))
-            if cut is None or not self.known[indices].all():
-                x = self.feed.images(indices)
-                self.kept[indices] = self._cut(x).features(x).numpy()
-                self.known[indices] = True
+            for number in np.unique(self.block_of[indices[~self.known[indices]]]):
+                block = self.blocks[number]
+                x = self.feed.images(block)
+                self.kept[block] = self._cut(x).features(x).numpy()
+                self.known[block] = True
+            if (len(indices), self.model.training) not in self.cuts:
+                self._cut(self.feed.images(indices))
             yield indices, tg.tensor(self.kept[indices])
 
     def __call__(self, features: tg.Tensor) -> tg.Tensor:
