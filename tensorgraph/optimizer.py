@@ -71,7 +71,7 @@ class Optimizer:
         with config.no_grad():
             memories = [self._memory(i) for i in moving]
             gradients = self._clipped([self.parameters[i].grad for i in moving])
-            scalars = self._advance(moving)
+            scalars = self.advance(moving)
             for i, g, memory in zip(moving, gradients, memories):
                 p = self.parameters[i]
                 value, new = self.update(p.detach(), g, dict(memory), scalars[i])
@@ -79,7 +79,7 @@ class Optimizer:
                     memory[slot].assign(new[slot])
                 p.assign(value)
 
-    def _advance(self, moving: Sequence[int]) -> dict[int, dict[str, Tensor]]:
+    def advance(self, moving: Sequence[int]) -> dict[int, dict[str, Tensor]]:
         """Count a step of these parameters; the numbers of it for each. Those that are alike, in
         updates, dtype and backend, share them."""
         alike: dict[Any, list[int]] = {}

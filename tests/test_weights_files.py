@@ -105,6 +105,8 @@ def test_nothing_is_run(tmp_path, protocol):
     assert not mark.exists()
 
 
+TENSOR = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n"
+STORED = files.storage("0", "FloatStorage", 3)
 OUTSIDE = "lies outside its storage"
 HOSTILE = {
     "eval": (b"\x80\x02cbuiltins\neval\n(X\x01\x00\x00\x001tR.", "it names 'builtins.eval'"),
@@ -123,11 +125,39 @@ HOSTILE = {
     "cut off": (b"\x80\x02](K\x01", "not a whole pickle"),
     "long text": (b"\x80\x02X\xff\xff\xff\x7fabc.", "not a whole pickle"),
     "no tensors": (b"\x80\x02}.", "it holds no tensors"),
+    "os.system": (b"\x80\x02cos\nsystem\n(X\x02\x00\x00\x00idtR.", "it names 'os.system'"),
+    "name of numbers": (b"\x80\x04K\x01K\x02\x93.", "it names '1.2'"),
+    "tensor of nothing": (TENSOR + b")R.", "not a whole pickle"),
+    "tensor of texts": (TENSOR + b"(" + 4 * files.text("a") + b"tR.", "a tensor has no storage"),
+    "shape is a list": (
+        TENSOR + b"(" + STORED + files.number(0) + b"]]tR.",
+        "a tensor has no storage, shape or strides",
+    ),
+    "storage of a storage": (b"\x80\x02" + STORED + b"Q.", "not a storage of numbers"),
+    "storage named by a storage": (
+        b"\x80\x02(" + files.text("storage") + STORED + 2 * files.text("0") + b"K\x03tQ.",
+        "a storage has no dtype",
+    ),
+    "attributes of a dtype": (b"\x80\x02ctorch\nFloatStorage\n}b.", "sets attributes of a Name"),
+    "attributes are a pair": (b"\x80\x02}}}\x86b.", "sets attributes of a dict"),
+    "attributes are a function": (b"\x80\x02}cos\nsystem\nb.", "it names 'os.system'"),
+    "opcodes without end": (b"\x80\x02]" + b"q\x00h\x00" * (1 << 19) + b".", "opcodes"),
+    "nested tuples": (b"\x80\x02)" + b"\x85" * 5000 + b".", "nested without end"),
+    "path as a key": (
+        files.whole(
+            files.text("a")
+            + files.tensor(files.storage("../data.pkl", "FloatStorage", 3), (1,), (1,))
+        ),
+        "storage ../data.pkl is not there",
+    ),
 }
 SHAPES = {
     "outside": ((4,), (1,), 0),
     "offset": ((1,), (1,), 3),
     "strides": ((2, 2), (2, 1), 0),
+    "negative stride": ((2,), (-1,), 1),
+    "negative offset": ((1,), (1,), -1),
+    "negative size": ((-1,), (1,), 0),
     "one number many times": ((1000, 1000, 1000), (0, 0, 0), 0),
 }
 
@@ -144,7 +174,7 @@ def test_tensors_outside_their_storage(tmp_path, name):
     shape, strides, offset = SHAPES[name]
     stored = files.storage("0", "FloatStorage", 3)
     content = files.whole(files.text("a") + files.tensor(stored, shape, strides, offset))
-    with pytest.raises(DataError, match=OUTSIDE):
+    with pytest.raises(DataError, match=f"{OUTSIDE}|a tensor has shape"):
         read(files.archive(tmp_path / "net.pt", content, [bytes(12)]))
 
 
@@ -171,6 +201,31 @@ def test_compressed_archive(tmp_path):
     path = files.archive(tmp_path / "net.pt", content, [bytes(96)], zipfile.ZIP_DEFLATED)
     with pytest.raises(DataError, match="compressed parts"):
         read(path)
+
+
+def test_parts_of_an_archive_that_overlap(tmp_path):
+    """A directory that gives many names to the same bytes: no more is read than the file has."""
+    arrays = {str(i): np.zeros(1000, np.float32) for i in range(8)}
+    content = files.save(tmp_path / "net.pt", arrays).read_bytes()
+    end = content.rindex(b"PK\x05\x06")
+    start = int.from_bytes(content[end + 16 : end + 20], "little")
+    directory, first = bytearray(content[start:]), None
+    for at in (i for i in range(len(directory)) if directory[i : i + 4] == b"PK\x01\x02"):
+        if directory[at + 46 :].startswith(b"net/data/"):
+            first = first or bytes(directory[at + 42 : at + 46])
+            directory[at + 42 : at + 46] = first
+    (tmp_path / "net.pt").write_bytes(content[:start] + directory)
+    with pytest.raises(DataError, match="not a whole zip archive"):
+        read(tmp_path / "net.pt")
+
+
+def test_archive_with_paths_outside(tmp_path):
+    """Nothing of an archive is written anywhere."""
+    path = files.save(tmp_path / "net.pt", ARRAYS)
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("../../outside", b"harm")
+    same(read(path))
+    assert not list(tmp_path.parent.rglob("outside"))
 
 
 def test_archive_of_something_else(tmp_path):

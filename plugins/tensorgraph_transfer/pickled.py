@@ -213,7 +213,7 @@ class Reader:
         if not isinstance(storage, Storage) or not whole or len(shape) != len(strides):
             raise self.refused("a tensor has no storage, shape or strides that can be")
         if len(shape) > 32 or not _counts(offset, *shape, *strides):
-            raise self.refused(f"a tensor has the shape {shape} and the strides {strides}")
+            raise self.refused(f"a tensor has shape {shape}, strides {strides} and offset {offset}")
         size = math.prod(shape)
         last = offset + sum((n - 1) * step for n, step in zip(shape, strides)) if size else 0
         if size > storage.length or last >= storage.length > 0:

@@ -19,8 +19,8 @@ class Discriminative(tg.Optimizer):
 
     factors: Sequence[float] = ()
 
-    def _advance(self, moving: Sequence[int]) -> dict[int, dict[str, Any]]:
-        numbers = super()._advance(moving)
+    def advance(self, moving: Sequence[int]) -> dict[int, dict[str, Any]]:
+        numbers = super().advance(moving)
         return {i: {**numbers[i], FACTOR: self.factors[i]} for i in moving}
 
     def update(
