@@ -9,6 +9,7 @@ import pytest
 from outputs_help import outputs
 from tensorgraph_transfer.published import KNOWN
 from tensorgraph_transfer.weights import put, read
+from training_help import command
 
 import tensorgraph as tg
 
@@ -84,6 +85,7 @@ def test_resnets(tmp_path, name, library):
     torch.save(theirs.state_dict() if whole else checkpoint(theirs), path)
     ours = getattr(tg.models, name)(1000, stem="imagenet")
     ours.infer_shape(tg.Spec((1, 3, 64, 64), "float32"))
+    assert command("weights", path, "--model", name, "--option", "stem=imagenet") == 0
     put(ours, read(path), str(path))
     wanted = {k: v.shape for k, v in theirs.state_dict().items()}
     assert {k: v.shape for k, v in ours.state().items()} == wanted

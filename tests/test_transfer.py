@@ -282,14 +282,3 @@ def test_unfreezing_in_a_run(tmp_path):
     assert len(losses) == 3 and np.isfinite(losses).all()
     text = (tmp_path / "run" / "run.toml").read_text()
     assert '[transfer]\nhead = "new"\nfreeze = "body"\nlr = 1.0\nunfreeze = 1\n' in text
-
-
-def test_weights_command(tmp_path, capsys):
-    path = stored(tmp_path / "net.pt", small())
-    assert command("weights", path) == 0
-    assert "4×3×3×3" in capsys.readouterr().out
-    assert command("weights", path, "--convert", tmp_path / "net.safetensors") == 0
-    assert command("weights", path, "--compare", tmp_path / "net.safetensors") == 0
-    assert "0 are not" in capsys.readouterr().out
-    assert command("weights", path, "--model", "mlp") == 2
-    assert "weights of another model" in capsys.readouterr().err

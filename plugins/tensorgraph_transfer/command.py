@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +27,10 @@ def weights(
         ),
     ],
     model: Annotated[str | None, typer.Option(help="Does it fit this model?")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of that model, as in [model] of a run file."),
+    ] = None,
     convert: Annotated[
         Path | None, typer.Option(metavar="OUT.safetensors", help="Write it as safetensors.")
     ] = None,
@@ -43,7 +48,7 @@ def weights(
     path = _path(file)
     found = read(path)
     if model is not None:
-        _fits(model, found, str(path))
+        _fits(model, option or [], found, str(path))
     if convert is not None:
         _write(convert, found)
     elif compare is not None:
@@ -67,14 +72,33 @@ def _listing(found: Mapping[str, Any]) -> None:
     print(f"{len(found)} tensors, {total:,} numbers, {size / 1e6:,.1f} MB")
 
 
-def _fits(name: str, found: Mapping[str, Any], origin: str) -> None:
+def _options(assignments: Sequence[str]) -> dict[str, Any]:
+    """As TOML has them; a word needs no quotes."""
+    found: dict[str, Any] = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not (equals and key.isidentifier()):
+            raise ConfigError(f"--option {text}: say it as KEY=VALUE")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
+
+
+def _fits(name: str, options: Sequence[str], found: Mapping[str, Any], origin: str) -> None:
     """Raises ``ConfigError`` or ``ShapeError`` where it does not; the head may be another."""
     from tensorgraph_transfer.parts import parts
     from tensorgraph_transfer.weights import put
 
     stem = next((x for x in found.values() if x.ndim == 4), None)
     channels = 1 if stem is None else stem.shape[1]
-    made = tg.models[name]()
+    kind = tg.models[name]
+    given = _options(options)
+    try:
+        made = kind(**given)
+    except TypeError as error:
+        raise ConfigError(f"--model {name}: {error}") from error
     made.infer_shape(tg.Spec((1, channels, 64, 64), "float32"))
     put(made, found, origin, parts(made)[-1])
     print(f"{origin} fits the model {name!r}, of images of {channels} channels, but for its head")
@@ -88,6 +112,8 @@ def _write(path: Path, found: Mapping[str, Any]) -> None:
         raise ConfigError(f"--convert {path}: only safetensors is written; end it in .safetensors")
     if path.exists():
         raise ConfigError(f"--convert {path}: there is such a file already")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--convert {path}: there is no folder {path.parent}")
     save_file({name: np.asarray(x, order="C") for name, x in found.items()}, path)
     print(f"{path}: {len(found)} tensors written")
 

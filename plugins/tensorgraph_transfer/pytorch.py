@@ -16,6 +16,7 @@ from tensorgraph.errors import DataError
 from tensorgraph_transfer.pickled import BYTES, Reader, Storage, Stored, tensors
 
 MAGIC = 0x1950A86A20F9469CFC6C  # what the older format begins with
+PICKLE = b"\x80"  # the opcode with which all of Python's pickles begin, but for the oldest
 WITHIN = ("state_dict", "model_state_dict", "model")  # where a checkpoint has the model's
 Bytes = Callable[[Storage], bytes]
 
@@ -69,7 +70,7 @@ def _older(path: Path, content: Any) -> dict[str, Any]:
     """Four pickles (a number, a version, the machine, the state dict), the keys of the storages,
     then these: a count of 8 bytes, and so many numbers."""
     what = str(path)
-    if Reader(content, what).read() != MAGIC:
+    if content[:1] != PICKLE or Reader(content, what).read() != MAGIC:
         raise DataError(f"{path}: neither safetensors nor a file of PyTorch's weights")
     _, machine, tree, keys = (Reader(content, what).read() for _ in range(4))
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:

@@ -91,12 +91,22 @@ def put(
         )
     for name, x in given.items():
         if tuple(x.shape) != known[name].shape:
-            stem = known[name].ndim > 2 and x.ndim > 2 and x.shape[1] != known[name].shape[1]
-            hint = f"; for {x.shape[1]} channels, --set data.channels={x.shape[1]}" if stem else ""
+            hint = _hint(tuple(x.shape), known[name].shape)
             raise ShapeError(
                 f"{origin}: {name} is {tuple(x.shape)} there, {known[name].shape} here{hint}"
             )
     model.load_state(given, strict=False)
+
+
+def _hint(there: tuple[int, ...], here: tuple[int, ...]) -> str:
+    """What to change where a first convolution does not fit."""
+    if min(len(there), len(here)) < 4:
+        return ""
+    if there[1] != here[1]:
+        return f"; for {there[1]} channels, --set data.channels={there[1]}"
+    if (there[2:], here[2:]) == ((7, 7), (3, 3)):
+        return '; a ResNet for ImageNet has model.stem = "imagenet"'
+    return ""
 
 
 def _some(names: list[str]) -> str:
