@@ -220,3 +220,22 @@ def test_what_does_not_fit_is_said():
         conv_input(y, w, x, **layer.params)
     with pytest.raises(ValueError, match=r"prepared weights have \d+ elements in one row"):
         conv_input(y, w, x, prepared=memory.array(np.zeros(7)), **layer.params)
+
+
+@pytest.mark.parametrize("make", [conv, conv_input, conv_weight])
+def test_channels_of_depthwise_convolutions_are_a_loop(make):
+    """Steps do not grow with the channels; their number is what a plan takes its time to write."""
+
+    def steps(channels):
+        image = np.zeros((2, 9, 9, channels), np.float32).transpose(0, 3, 1, 2)
+        w = np.zeros((5, 5, 1, channels), np.float32).transpose(3, 2, 0, 1)
+        given = {
+            conv: (image, w, image.copy("K")),
+            conv_input: (image, w, image.copy("K")),
+            conv_weight: (image, image.copy("K"), w),
+        }
+        sizes = {"stride": (1, 1), "padding": ((2, 2),) * 2, "dilation": (1, 1)}
+        calls = make(*given[make], **sizes, groups=channels)
+        return sum(len(places) for call in calls for _, _, places in call.inner)
+
+    assert steps(64) == steps(256) > 0
