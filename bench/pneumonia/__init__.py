@@ -1,0 +1,1 @@
+"""PneumoniaMNIST by five models, as run files: ``python -m bench.pneumonia --help``."""
