@@ -64,7 +64,7 @@ def test_the_table(runs, tmp_path, monkeypatch, capsys):
         metrics = value | {"auc": {"value": 0.95 + seed / 100}}
         evaluation = {"metrics": metrics, "at_threshold": value}
         (folder / "evaluation.json").write_text(json.dumps(evaluation))
-        took = machine | ({"seconds": 10.0 * seed, "load": 1.0} if seed else {})
+        took = machine | ({"seconds": 10.0 * seed, "processor": 7.0, "load": 1.0} if seed else {})
         (folder / "took.json").write_text(json.dumps(took))
     page, results = tmp_path / "page.md", tmp_path / "results.json"
     page.write_text(f"before\n{command.BEGIN}\nstale\n{command.END}\nafter\n")
@@ -73,7 +73,7 @@ def test_the_table(runs, tmp_path, monkeypatch, capsys):
     command.main(["no.npz", "--only", "small_cnn", "--runs", str(tmp_path), "--docs"])
     first = page.read_text()
     assert "| small CNN | 0.960 ± 0.010 | 0.910 ± 0.010 |" in first
-    assert "| 15 |" in first and "its 3 runs together" in first
+    assert "| 15 / 7 |" in first and "its 3 runs together" in first
     assert "P, 2 cores, load 1.0; 2026-01-01, commit c." in first
     assert "stale" not in first and first.startswith("before") and first.endswith("after\n")
     command.main(["--docs"])

@@ -53,6 +53,16 @@ def test_pneumoniamnist_with_the_defaults(tmp_path, monkeypatch):
     assert sum(accuracies) / 3 >= 0.86
 
 
+@pytest.mark.skipif(not PNEUMONIA.is_file(), reason=f"{PNEUMONIA} is not here")
+def test_pneumoniamnist_augmented(tmp_path, monkeypatch):
+    monkeypatch.setenv("TENSORGRAPH_JIT", "wait")
+    recipe = ROOT / "bench" / "pneumonia" / "small_cnn_augmented.toml"
+    metrics = trained(tmp_path / "run", str(recipe), "--data", str(PNEUMONIA))
+    assert metrics["auc"]["value"] >= 0.97
+    evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert evaluation["at_threshold"]["accuracy"]["value"] >= 0.89
+
+
 @pytest.mark.skipif(not (ROOT / "tensorgraph").is_dir(), reason="the sources are not here")
 def test_the_first_command_of_the_readme(tmp_path):
     """On a copy of the tree, with a virtual environment of its own: what a stranger does."""

@@ -55,6 +55,7 @@ HEAD = (
     "seconds",
 )
 CLASSES = "normal", "pneumonia"
+TIMES = "seconds", "processor"
 TOOK = "took.json"  # in a run's folder, when the run is over
 RULE = {"sensitivity": 0.95}  # that of the run files
 Row = dict[str, Any]
@@ -157,9 +158,11 @@ def table(found: Mapping[str, Any]) -> str:
     lines = [HEAD, ("---",) + ("---:",) * (len(HEAD) - 1)]
     for name in dict.fromkeys(r["name"] for r in found["runs"]):
         own = [r for r in found["runs"] if r["name"] == name]
-        seconds = [r["seconds"] for r in own if "seconds" in r]
-        time_taken = f"{statistics.median(seconds):.0f}" if seconds else "–"
-        lines.append((TITLES[name], *(spread([r[c] for r in own]) for c in columns), time_taken))
+        timed = [r for r in own if "seconds" in r]
+        seconds = [f"{statistics.median(r[k] for r in timed):.0f}" for k in TIMES if timed]
+        lines.append(
+            (TITLES[name], *(spread([r[c] for r in own]) for c in columns), " / ".join(seconds))
+        )
         if name in found["together"]:
             mean = found["together"][name]
             lines.append(
