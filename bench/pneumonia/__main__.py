@@ -52,7 +52,7 @@ HEAD = (
     "at the threshold",
     "sensitivity",
     "specificity",
-    "seconds",
+    "seconds / of processor",
 )
 CLASSES = "normal", "pneumonia"
 TIMES = "seconds", "processor"
@@ -135,9 +135,8 @@ def together(folders: Iterable[Path]) -> Row:
 
 
 def collected(folder: Path) -> Row:
-    """All runs that are there, and what those of one run file, and all of them, say together."""
+    """All runs that are there, and what those of one run file say together."""
     found: Row = {"runs": [], "together": {}}
-    every: list[Path] = []
     for name in TITLES:
         own = sorted(folder.glob(f"{name}-[0-9]*/{TOOK}"))
         for took in own:
@@ -146,9 +145,6 @@ def collected(folder: Path) -> Row:
             found["runs"].append(row | figures(evaluation) | json.loads(took.read_text("utf-8")))
         if len(own) > 1:
             found["together"][name] = together(took.parent for took in own)
-        every += own
-    if len({run["name"] for run in found["runs"]}) > 1:
-        found["together"]["all"] = together(took.parent for took in every)
     return found
 
 
@@ -160,18 +156,13 @@ def table(found: Mapping[str, Any]) -> str:
         own = [r for r in found["runs"] if r["name"] == name]
         timed = [r for r in own if "seconds" in r]
         seconds = [f"{statistics.median(r[k] for r in timed):.0f}" for k in TIMES if timed]
-        lines.append(
-            (TITLES[name], *(spread([r[c] for r in own]) for c in columns), " / ".join(seconds))
-        )
+        title = TITLES[name] if len(own) > 2 else f"{TITLES[name]} ({len(own)} of 3 seeds)"
+        lines.append((title, *(spread([r[c] for r in own]) for c in columns), " / ".join(seconds)))
         if name in found["together"]:
             mean = found["together"][name]
             lines.append(
                 (f"its {len(own)} runs together", *(f"{mean[c]:.3f}" for c in columns), "")
             )
-    if "all" in found["together"]:
-        mean = found["together"]["all"]
-        title = f"all {len(found['runs'])} runs together"
-        lines.append((title, *(f"{mean[c]:.3f}" for c in columns), ""))
     for name, (auc, accuracy) in PUBLISHED.items():
         lines.append((f"*published: {name}*", f"{auc:.3f}", f"{accuracy:.3f}", "", "", "", ""))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
