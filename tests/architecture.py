@@ -53,7 +53,7 @@ OTHERS = {
     "tensorgraph_explain": "PIL numpy typer",
     "tensorgraph_cli": "numpy rich threadpoolctl typer",
     "tensorgraph_new": "typer",
-    "tensorgraph_labelling": "numpy typer",
+    "tensorgraph_labelling": "numpy safetensors typer",
     "tensorgraph_search": "matplotlib optuna typer",
     "tensorgraph_report": "PIL jinja2 markupsafe matplotlib numpy safetensors typer",
 }

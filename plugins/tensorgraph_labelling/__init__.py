@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
-from tensorgraph_labelling import callbacks
+from tensorgraph_labelling import autoencoder, callbacks, teacher
 
 
 @hookimpl
@@ -16,8 +16,16 @@ def register_commands(register: Register) -> None:
 def register_callbacks(register: Register) -> None:
     register("few_labels", callbacks.FewLabels)
     register("pseudo_labels", callbacks.PseudoLabels)
+    register("mean_teacher", teacher.MeanTeacher)
+    register("reconstruction", autoencoder.Reconstruction)
+
+
+@hookimpl
+def register_models(register: Register) -> None:
+    register("autoencoder", autoencoder.Autoencoder)
 
 
 @hookimpl
 def register_walks(register: Register) -> None:
     register("k_means", "tensorgraph_labelling.clusters:k_means")
+    register("pick", "tensorgraph_labelling.sampling:choose")

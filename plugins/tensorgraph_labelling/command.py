@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +40,11 @@ def pick(
         raise ConfigError(
             f"--out {out}: there is such a file, and it may hold labels; choose another"
         )
-    known = {path for file in labelled or () for path in _labelled(file)}
+    known = {
+        (file.parent / row["path"]).resolve()
+        for file in labelled or ()
+        for row in sampling.rows(file)
+    }
     names, p, features = tg.plugins.walk("unlabelled", folder, images)
     pool = [i for i, name in enumerate(names) if Path(name).resolve() not in known]
     if not pool:
@@ -52,12 +55,3 @@ def pick(
         table.writerow(["path", "label"])
         table.writerows([str(Path(names[pool[i]]).resolve()), ""] for i in chosen)
     print(f"{len(chosen)} of {len(pool):,} images without a label, by {by}: {out}")
-
-
-def _labelled(manifest: Path) -> Sequence[Path]:
-    """The images that have a label in a manifest; their paths are relative to it."""
-    with manifest.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        if not {"path", "label"} <= {*(rows.fieldnames or ())}:
-            raise DataError(f"{manifest}: a manifest has the columns path and label")
-        return [(manifest.parent / row["path"]).resolve() for row in rows if row["label"]]

@@ -1,4 +1,4 @@
-"""The training images that have a label, and those that are treated as if they had none."""
+"""The training images that have a label, those that have none, and batches of both."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 
 BATCH = 256
+UNLABELLED = "unlabelled"  # the part of a dataset whose images have no label
 
 
 def require_classes(name: str, run: Any) -> None:
@@ -29,22 +30,18 @@ def kept(indices: Any, labels: Any, share: float, seed: int) -> Any:
     return np.sort(np.concatenate(found))
 
 
-def others(indices: Any, known: Any) -> Any:
-    return np.setdiff1d(np.asarray(indices), known)
+def unlabelled(run: Any) -> Any:
+    return np.asarray(run.feed.dataset.splits.get(UNLABELLED, ()), np.int64)
 
 
-def label(run: Any, known: Any, unknown: Any, threshold: float) -> None:
-    """Let the run train on ``known``, and on those of ``unknown`` of which its model is sure."""
-    p = _probabilities(run, unknown)
-    sure = p.max(1) >= threshold
-    labels = run.feed.dataset.labels.copy()
-    labels[unknown[sure]] = p[sure].argmax(1)
-    dataset = dataclasses.replace(run.feed.dataset, labels=labels)
+def change(run: Any, **fields: Any) -> None:
+    """Let the run train on its dataset with other labels or splits."""
+    dataset = dataclasses.replace(run.feed.dataset, **fields)
     run.feed = dataclasses.replace(run.feed, dataset=dataset)
-    run.train_indices = np.sort(np.concatenate([known, unknown[sure]]))
 
 
-def _probabilities(run: Any, indices: Any) -> Any:
+def probabilities(run: Any, indices: Any) -> Any:
+    """What the model says of these images as it is, (n, K)."""
     run.model.eval()
     with tg.no_grad():
         found = [
@@ -53,3 +50,19 @@ def _probabilities(run: Any, indices: Any) -> Any:
         ]
     run.model.train()
     return np.concatenate(found)
+
+
+class Batches:
+    """For each step of a run some of all its training images, with a label or without: in an
+    order that depends on the run's seed and the epoch."""
+
+    def __init__(self, run: Any, size: int) -> None:
+        labelled = np.asarray(run.feed.dataset.splits["train"])
+        self.images = np.concatenate([labelled, unlabelled(run)])
+        self.size = size or run.settings.train.batch_size
+
+    def next(self, run: Any) -> Any:
+        key = [run.settings.train.seed, run.progress.epoch]
+        order = np.random.default_rng(key).permutation(self.images)
+        places = run.progress.batch * self.size + np.arange(self.size)
+        return order[places % len(order)]

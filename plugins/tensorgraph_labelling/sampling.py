@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tensorgraph.errors import ConfigError
+from tensorgraph.errors import ConfigError, DataError
 from tensorgraph_labelling.clusters import distances, k_means
 
 PREFILTER = 10  # times the budget: as many of the least sure are grouped, by Zhdanov (2019)
@@ -71,3 +73,32 @@ def choose(by: str, p: Any, features: Any, budget: int, seed: int = 0) -> Any:
     if p.ndim != 2 or p.shape[1] < 2:
         raise ConfigError("pick: the model predicts numbers and no classes, so none is least sure")
     return WAYS[by](p, features, min(budget, len(p)), seed)
+
+
+def rows(manifest: Path) -> list[dict[str, str]]:
+    """Those of a labelling list that have a label."""
+    with manifest.open(encoding="utf-8-sig", newline="") as file:
+        found = csv.DictReader(file)
+        if not {"path", "label"} <= {*(found.fieldnames or ())}:
+            raise DataError(f"{manifest}: a manifest has the columns path and label")
+        return [row for row in found if row["label"]]
+
+
+def listed(manifest: str, dataset: Any) -> tuple[Any, Any]:
+    """The training images that a list gives a label, by their names, and all labels as it says."""
+    train = np.asarray(dataset.splits["train"])
+    places = {str(dataset.names[i]): i for i in train}
+    labels, known = dataset.labels.copy(), []
+    for row in rows(Path(manifest)):
+        if row["path"] not in places:
+            raise DataError(f"{manifest}: {row['path']} is the name of no training image")
+        if row["label"] not in dataset.classes:
+            raise DataError(
+                f"{manifest}: {row['path']} is {row['label']!r}, which is none of the classes "
+                f"{', '.join(dataset.classes)}"
+            )
+        known.append(places[row["path"]])
+        labels[known[-1]] = dataset.classes.index(row["label"])
+    if not known:
+        raise DataError(f"{manifest}: no image has a label")
+    return np.unique(known), labels

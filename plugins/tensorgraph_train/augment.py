@@ -53,11 +53,12 @@ def repeats(order: Any) -> Any:
     return found
 
 
-def keys(seed: int, epoch: int, samples: Any) -> tg.Tensor:
-    """The keys (n, 4) of these samples in an epoch: they depend on nothing else."""
+def keys(seed: int, epoch: int, samples: Any, draw: int = 0) -> tg.Tensor:
+    """The keys (n, 4) of these samples in an epoch, others for each ``draw`` below 64: they depend
+    on nothing else."""
     words = np.empty((len(samples), 4), np.uint32)
     words[:, 0], words[:, 1] = seed & 0xFFFFFFFF, seed >> 32
-    words[:, 2], words[:, 3] = samples, STREAM | epoch
+    words[:, 2], words[:, 3] = samples, STREAM | draw << 24 | epoch
     return tg.tensor(words)
 
 
@@ -116,14 +117,14 @@ class Augmentations:
         return tg.ops.one_hot(y, num_classes=self.classes, dtype=dtype)
 
 
-def before_step(train: Train, images: Feed) -> steps.Step | None:
+def before_step(train: Train, images: Feed, labels: bool = True) -> steps.Step | None:
     """What changes each batch before the step, in a plan of its own: the step's is laid out for its
-    convolutions. None where nothing was chosen."""
+    convolutions; without ``labels``, images alone. None where nothing was chosen."""
     if not train.augment:
         return None
     change = Augmentations(train.augment, images.mean, images.std, len(images.dataset.classes))
     change.check(images.spec, train.batch_size)
-    return steps.compiled(change, train.compile)
+    return steps.compiled(change if labels else change.images, train.compile)
 
 
 @dataclasses.dataclass(frozen=True)

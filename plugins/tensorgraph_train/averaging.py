@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
-from tensorgraph_train import checkpoint, storage
+from tensorgraph_train import checkpoint
 
-AVERAGE = "average.safetensors"
+COUNT = "/epochs"  # beside the names of parameters, which have no slash
 
 
 class WeightAverage:
@@ -26,29 +26,27 @@ class WeightAverage:
         self.mean: dict[str, Any] = {}
         self.count = 0
 
-    def on_start(self, run: Any) -> None:
-        path = run.folder / AVERAGE
-        if path.exists():
-            mean, kept = storage.load_tensors(path)
-            if kept["epoch"] <= run.progress.epoch:
-                self.mean, self.count = mean, kept["count"]
+    def state(self) -> dict[str, Any]:
+        return {**self.mean, COUNT: self.count}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.mean = {name: x for name, x in state.items() if name != COUNT}
+        self.count = int(state[COUNT])
 
     def on_epoch(self, run: Any, record: dict[str, Any]) -> None:
-        progress = run.progress
-        if progress.epoch <= self.start * run.settings.train.epochs:
+        if run.progress.epoch <= self.start * run.settings.train.epochs:
             return
         self.count += 1
         for name, x in checkpoint.host(run.model.named_parameters()).items():
             before = self.mean.get(name, x)
             self.mean[name] = before + (x - before) / self.count
-        kept = {"count": self.count, "epoch": progress.epoch}
-        storage.save_tensors(run.folder / AVERAGE, self.mean, kept)
 
     def on_end(self, run: Any) -> None:
         progress = run.progress
         over = progress.stopped or progress.epoch == run.settings.train.epochs
         if not over or self.count < 2:
             return
+        run.twin = None  # the mean is of the model's own weights
         run.model.load_state({**run.model.state(), **self.mean})
         run.model.train()
         with tg.no_grad():

@@ -41,10 +41,12 @@ def save(
     progress: Progress,
     model: tg.Layer,
     optimizer: tg.Optimizer,
+    callbacks: Sequence[Any],
     best: Mapping[str, Any],
     fingerprint: str,
     requires: Sequence[Requirement],
 ) -> None:
+    """All that a resumed run needs; of each callback what its ``state`` gives."""
     memory = optimizer.state()
     tensors = {k: v.numpy() for k, v in memory.items() if isinstance(v, tg.Tensor)}
     storage.save_tensors(
@@ -53,6 +55,12 @@ def save(
             **{f"model/{k}": v for k, v in host(model.state()).items()},
             **{f"optimizer/{k}": v for k, v in tensors.items()},
             **{f"best/{k}": v for k, v in best.items()},
+            **{
+                f"callbacks/{number}/{k}": v
+                for number, callback in enumerate(callbacks)
+                if hasattr(callback, "state")
+                for k, v in callback.state().items()
+            },
         },
         {
             "progress": dataclasses.asdict(progress),
@@ -65,9 +73,13 @@ def save(
 
 
 def restore(
-    folder: Path, model: tg.Layer, optimizer: tg.Optimizer, fingerprint: str
+    folder: Path,
+    model: tg.Layer,
+    optimizer: tg.Optimizer,
+    callbacks: Sequence[Any],
+    fingerprint: str,
 ) -> tuple[Progress, dict[str, Any]] | None:
-    """Put model, optimizer and random numbers back; the progress and the best weights.
+    """Put model, optimizer, callbacks and random numbers back; the progress and the best weights.
 
     None where the run was ended before its first checkpoint.
     """
@@ -83,6 +95,9 @@ def restore(
     model.load_state(_under("model/", tensors))
     optimizer.load_state({**metadata["optimizer"], **_under("optimizer/", tensors)})
     tg.config.set_random_state((metadata["random"][0], metadata["random"][1]))
+    for number, callback in enumerate(callbacks):
+        if hasattr(callback, "load_state"):
+            callback.load_state(_under(f"callbacks/{number}/", tensors))
     return Progress(**metadata["progress"]), _under("best/", tensors)
 
 

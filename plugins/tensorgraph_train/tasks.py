@@ -11,7 +11,7 @@ import numpy as np
 import tensorgraph as tg
 from tensorgraph.backend import ABSTRACT
 from tensorgraph.errors import ConfigError, TensorgraphError
-from tensorgraph_train import scores
+from tensorgraph_train import balance, parts, scores
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.runfile import BY_TASK, Named, Train
 
@@ -31,6 +31,20 @@ def with_defaults(train: Train, task: str) -> Train:
     return dataclasses.replace(
         train, loss=loss, metric=METRICS[task] if metric == BY_TASK else metric
     )
+
+
+def loss(train: Train, feed: Feed) -> scores.Loss:
+    """That of the run file, of outputs and labels, with the weights of classes."""
+    registered = tg.losses[train.loss.name]
+    more = balance.loss_options(train, feed.dataset, feed.dtype)
+
+    def of_batch(outputs: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
+        found: tg.Tensor = parts.guarded(
+            registered, tg.losses, "train.loss", train.loss, outputs, labels, **more
+        )
+        return found
+
+    return of_batch
 
 
 def check_positive(positive: str | None, dataset: tg.Dataset) -> None:

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 
 import tensorgraph as tg
-from tensorgraph_train import augment, balance, checkpoint, feed, parts, scores, steps, tasks
+from tensorgraph_train import (
+    augment,
+    balance,
+    checkpoint,
+    feed,
+    judging,
+    parts,
+    steps,
+    tasks,
+)
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
@@ -38,6 +47,7 @@ class Run:
         self.frozen: Any = None  # the names of the parameters that are, as of this epoch
         self.source: Any = images  # what gives batches to ``answer``, the model or a part of it
         self.answer: Any = model
+        self.twin: tg.Layer | None = None  # whose weights are judged and kept, not the model's own
         self.settings = settings
         self.feed = images
         self.card = card
@@ -48,7 +58,7 @@ class Run:
         self.loss_value = math.nan  # of the last batch
         self.best: dict[str, Any] = {}
         self.seconds = 0.0  # that training took, since the start or resumption
-        self.loss = self._loss()
+        self.loss = tasks.loss(train, images)
         kind = tg.optimizers[train.optimizer.name]
         self.optimizer: tg.Optimizer = parts.guarded(
             kind if transfer is None else transfer.optimizer(kind),
@@ -65,7 +75,9 @@ class Run:
         if train.regularizer is not None:
             self.penalty = parts.make(tg.regularizers, "train.regularizer", train.regularizer)
         self.callbacks = [parts.make(tg.callbacks, "train.callbacks", c) for c in train.callbacks]
+        self.adding = [c for c in self.callbacks if hasattr(c, "extra_loss")]
         self.augment = augment.before_step(train, images)
+        self.change = augment.before_step(train, images, labels=False)
         splits = images.dataset.splits
         self.train_indices = np.asarray(splits["train"])
         self.val_indices = np.asarray(splits.get("val", ()), np.int64)
@@ -83,22 +95,11 @@ class Run:
         """Batches an epoch; the last one may be smaller."""
         return math.ceil(len(self.train_indices) / self.settings.train.batch_size)
 
-    def _loss(self) -> scores.Loss:
-        named = self.settings.train.loss
-        registered = tg.losses[named.name]
-        more = balance.loss_options(self.settings.train, self.feed.dataset, self.feed.dtype)
-
-        def loss(logits: tg.Tensor, labels: tg.Tensor) -> tg.Tensor:
-            found: tg.Tensor = parts.guarded(
-                registered, tg.losses, "train.loss", named, logits, labels, **more
-            )
-            return found
-
-        return loss
-
     def resume(self) -> None:
         """Go on from the last checkpoint in the folder, if there is one."""
-        found = checkpoint.restore(self.folder, self.model, self.optimizer, self.fingerprint)
+        found = checkpoint.restore(
+            self.folder, self.model, self.optimizer, self.callbacks, self.fingerprint
+        )
         if found is not None:
             self.progress, self.best = found
 
@@ -108,6 +109,7 @@ class Run:
             self.progress,
             self.model,
             self.optimizer,
+            self.callbacks,
             self.best,
             self.fingerprint,
             self.card.requires,
@@ -126,7 +128,8 @@ class Run:
                 self.seconds = time.perf_counter() - start
                 self._tell("on_end")
         if not self.best:
-            self.best = checkpoint.host(self.model.state())
+            with judging.weights(self):
+                self.best = checkpoint.host(self.model.state())
         checkpoint.save_model(self.folder, self.card, self.best)
         self.model.load_state(self.best)
 
@@ -197,19 +200,31 @@ class Run:
         progress.batch += 1
         return True
 
-    def _inputs(self, batch: Any, x: tg.Tensor) -> tuple[tg.Tensor, ...]:
-        """What the step takes of the batch that comes next, augmented. An image that comes several
-        times in an epoch is another sample each time."""
+    def _inputs(self, batch: Any, x: tg.Tensor) -> tuple[Any, ...]:
+        """What the step takes of the batch that comes next, augmented, and what callbacks add. An
+        image that comes several times in an epoch is another sample each time."""
         y = self.feed.labels(batch)
+        more = [callback.extra_inputs(self) for callback in self.adding]
         if self.augment is None:
-            return x, y
+            return x, y, *more
         start = self.progress.batch * self.settings.train.batch_size
         before = self.repeats[start : start + len(batch)]
         samples = batch + before * len(self.feed.dataset.labels)
-        keys = augment.keys(self.settings.train.seed, self.progress.epoch, samples)
         with tg.no_grad():
-            x, y = self.augment(x, y, keys)
-        return x, y
+            x, y = self.augment(x, y, self._keys(samples))
+        return x, y, *more
+
+    def _keys(self, samples: Any, draw: int = 0) -> tg.Tensor:
+        return augment.keys(self.settings.train.seed, self.progress.epoch, samples, draw)
+
+    def images(self, indices: Any, *draws: int) -> list[tg.Tensor]:
+        """Some images, for each draw once, as augmentation changes them in this epoch: by each
+        draw otherwise; that of the step's own batch is 0."""
+        x = self.feed.images(indices)
+        if self.change is None:
+            return [x] * len(draws)
+        with tg.no_grad():
+            return [self.change(x, self._keys(indices, draw)) for draw in draws]
 
     def _rate(self) -> float:
         """The learning rate of the next step."""
@@ -217,16 +232,20 @@ class Run:
         rate: float = self.lr * self.schedule(passed, self.settings.train.epochs)
         return rate
 
-    def _step(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+    def _step(self, x: tg.Tensor, y: tg.Tensor, *more: Any) -> tg.Tensor:
         """All that is computed for a batch; compiled, unless ``train.compile`` is off."""
-        loss = self._forward(x, y)
+        loss = self._forward(x, y, *more)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return loss
 
-    def _forward(self, x: tg.Tensor, y: tg.Tensor) -> tg.Tensor:
+    def _forward(self, x: tg.Tensor, y: tg.Tensor, *more: Any) -> tg.Tensor:
         loss = self.loss(self.answer(x), y)
+        for callback, given in zip(
+            self.adding, more
+        ):  # none of them where only a step is looked at
+            loss = loss + callback.extra_loss(self, *given)
         return loss if self.penalty is None else loss + self._penalty()
 
     def _penalty(self) -> tg.Tensor:
@@ -271,29 +290,4 @@ class Run:
 
     def validate(self) -> dict[str, float]:
         """The figures of the weights as they are; they are kept if they are the best so far."""
-        progress, train = self.progress, self.settings.train
-        if not len(self.val_indices):
-            return {}
-        found, loss = scores.run(
-            self.answer, self.infer_answer, self.source, self.val_indices, self.loss, often=True
-        )
-        record = {"val_loss": loss}
-        value = -loss
-        if train.metric != "loss":
-            metric, data = tg.metrics[train.metric], self.feed.dataset
-            found = scores.probabilities(found, data.task)
-            value = record[f"val_{train.metric}"] = float(
-                metric(found, data.labels[self.val_indices])
-            )
-            if not getattr(metric, "larger_is_better", True):
-                value = -value
-        best, best_loss = progress.best_value, progress.best_loss
-        if best is None or best_loss is None or (value, -loss) > (best, -best_loss):
-            progress.best_value, progress.best_loss = value, loss
-            progress.best_epoch, progress.stale = progress.epoch + 1, 0
-            self.best = checkpoint.host(self.model.state())
-            checkpoint.save_model(self.folder, self.card, self.best)
-        else:
-            progress.stale += 1
-            progress.stopped = train.patience is not None and progress.stale >= train.patience
-        return record
+        return judging.figures(self)
