@@ -1,6 +1,5 @@
 """The callback weight_average: the mean that it keeps, also of a resumed run, and when it wins."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,10 @@ def test_the_mean_is_that_of_the_weights_after_each_of_the_last_epochs(tmp_path,
         states.append({name: x.numpy() for name, x in run.model.named_parameters().items()})
 
     monkeypatch.setattr("training_help.Waits.on_epoch", keep, raising=False)
-    assert command(*train("--data", "digits", *asked(", 'waits'"))) == 0
+    more = ("--set", "data.val=0")
+    assert command(*train("--data", "digits", *asked(", 'waits'"), *more)) == 0
     assert len(states) == 8
-    kept = load_file("out/average.safetensors")
+    kept = load_file(f"out/{WEIGHTS}")
     for name, x in kept.items():
         assert x == pytest.approx(np.mean([s[name] for s in states[4:]], axis=0), abs=1e-6)
 
@@ -41,17 +41,19 @@ def test_a_resumed_run_keeps_the_same_mean(tmp_path, monkeypatch, capsys):
     table = path.read_text("utf-8")
     path.write_text(table.replace("at = 3", "at = 10000"), "utf-8")
     assert command("train", "--out", "out", "--resume") == 0
-    for name in ("average.safetensors", WEIGHTS):
-        one, other = load_file(f"whole/{name}"), load_file(f"out/{name}")
-        assert all((one[key] == other[key]).all() for key in one)
+    one, other = load_file(f"whole/{WEIGHTS}"), load_file(f"out/{WEIGHTS}")
+    assert all((one[key] == other[key]).all() for key in one)
 
 
-def test_without_validation_the_mean_is_the_model(tmp_path, monkeypatch):
+def test_the_mean_is_kept_only_where_validation_says_that_it_is_better(tmp_path, monkeypatch):
+    """By doubt, which falls with every epoch, the first epoch is better than any mean."""
     monkeypatch.chdir(tmp_path)
-    assert command(*train("--data", "digits", *asked(), "--set", "data.val=0")) == 0
-    mean, model = load_file("out/average.safetensors"), load_file(f"out/{WEIGHTS}")
-    assert all((model[name] == mean[name]).all() for name in mean)
-    assert len([json.loads(x) for x in Path("out/history.jsonl").read_text().splitlines()]) == 8
+    more = ("--set", "train.metric=doubt", "--set", "train.schedule=constant")
+    assert command(*train("--data", "digits", *asked(), *more)) == 0
+    first = ("--epochs", "1", "--out", "one", *more)
+    assert command(*train("--data", "digits", *first)) == 0
+    kept, one = load_file(f"out/{WEIGHTS}"), load_file(f"one/{WEIGHTS}")
+    assert all((kept[name] == one[name]).all() for name in one)
 
 
 def test_a_share_that_is_none_is_refused(tmp_path, monkeypatch, capsys):

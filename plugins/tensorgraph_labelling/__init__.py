@@ -9,6 +9,7 @@ from tensorgraph_labelling import autoencoder, callbacks, teacher
 
 @hookimpl
 def register_commands(register: Register) -> None:
+    register("principal", "tensorgraph_labelling.clusters:principal")
     register("pick", "tensorgraph_labelling.command:pick")
 
 
@@ -28,4 +29,5 @@ def register_models(register: Register) -> None:
 @hookimpl
 def register_walks(register: Register) -> None:
     register("k_means", "tensorgraph_labelling.clusters:k_means")
+    register("principal", "tensorgraph_labelling.clusters:principal")
     register("pick", "tensorgraph_labelling.sampling:choose")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorgraph as tg
@@ -12,15 +13,23 @@ ENCODER = "encoder.safetensors"
 
 
 class Autoencoder(tg.Layer):
-    """The layers of a registered model up to its last feature map as the encoder, and a decoder of
-    that map into the image; transposed convolutions of ``filters`` double its size.
+    """The layers of a registered ``model``, made with ``options``, up to its last feature map as
+    the encoder, and a decoder of that map into the image: transposed convolutions of ``filters``
+    channels double its size.
 
     As a model of classes it is a linear probe: its last layer learns from the features, and the
     features learn nothing from labels.
     """
 
-    def __init__(self, classes: int = 10, *, model: str = "small_cnn", filters: int = 32) -> None:
-        self.model: Any = tg.models[model](classes)
+    def __init__(
+        self,
+        classes: int = 10,
+        *,
+        model: str = "small_cnn",
+        options: Mapping[str, Any] | None = None,
+        filters: int = 32,
+    ) -> None:
+        self.model: Any = tg.models[model](classes, **(options or {}))
         self.filters = filters
         if not isinstance(self.model, tg.layers["sequential"]):
             raise ConfigError(f"autoencoder: {model} is no sequence of layers; small_cnn is one")
@@ -71,6 +80,7 @@ class Reconstruction:
         if noise < 0 or batch < 0:
             raise ConfigError(f"reconstruction: noise={noise} or batch={batch} is below 0")
         self.noise, self.batch = noise, batch
+        self.batches: Any = None
 
     def on_start(self, run: Any) -> None:
         from tensorgraph_labelling import pool
@@ -89,5 +99,7 @@ class Reconstruction:
     def on_end(self, run: Any) -> None:
         from safetensors.numpy import save_file
 
+        if self.batches is None:  # another model: refused
+            return
         weights = {name: x.numpy() for name, x in run.model.model.state().items()}
         save_file(weights, run.folder / ENCODER)

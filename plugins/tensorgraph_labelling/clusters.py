@@ -31,6 +31,14 @@ def k_means(x: Any, k: int, seed: int = 0, weights: Any = None) -> tuple[Any, An
     return centres, nearest
 
 
+def principal(x: Any, k: int) -> Any:
+    """The ``k`` directions of largest variance (n, at most k) of the features (n, F)."""
+    x = np.asarray(x, np.float64)
+    x = x - x.mean(0)
+    _, found = np.linalg.eigh(x.T @ x)  # in ascending order
+    return x @ found[:, : -k - 1 : -1]
+
+
 def _spread(x: Any, k: int, weights: Any, generator: np.random.Generator) -> Any:
     """Rows far from each other to begin with."""
     share = weights / weights.sum() if weights.sum() > 0 else None
