@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from tensorgraph import hookimpl
 from tensorgraph.hookspecs import Register
-from tensorgraph_labelling import autoencoder, callbacks, teacher
+from tensorgraph_labelling import autoencoder, callbacks, teacher, unlabelled
 
 
 @hookimpl
 def register_commands(register: Register) -> None:
     register("principal", "tensorgraph_labelling.clusters:principal")
     register("pick", "tensorgraph_labelling.command:pick")
+    register("cluster", "tensorgraph_labelling.command:cluster")
 
 
 @hookimpl
 def register_callbacks(register: Register) -> None:
     register("few_labels", callbacks.FewLabels)
     register("pseudo_labels", callbacks.PseudoLabels)
+    register("unlabelled", unlabelled.Unlabelled)
     register("mean_teacher", teacher.MeanTeacher)
     register("reconstruction", autoencoder.Reconstruction)
 

@@ -31,6 +31,12 @@ def k_means(x: Any, k: int, seed: int = 0, weights: Any = None) -> tuple[Any, An
     return centres, nearest
 
 
+def standardised(x: Any) -> Any:
+    """Each feature with mean 0 and standard deviation 1; one that never varies stays 0."""
+    scale = x.std(0)
+    return (x - x.mean(0)) / np.where(scale > 0, scale, 1)
+
+
 def principal(x: Any, k: int) -> Any:
     """The ``k`` directions of largest variance (n, at most k) of the features (n, F)."""
     x = np.asarray(x, np.float64)

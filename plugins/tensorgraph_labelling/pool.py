@@ -52,6 +52,25 @@ def probabilities(run: Any, indices: Any) -> Any:
     return np.concatenate(found)
 
 
+class Joined:
+    """The images of a dataset, decoded on access or not, and more of them after these."""
+
+    def __init__(self, first: Any, more: Any) -> None:
+        self.first, self.more = first, more
+        self.shape = (len(first) + len(more), *more.shape[1:])
+        self.dtype = more.dtype
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, indices: Any) -> Any:
+        indices = np.asarray(indices)
+        out = np.empty((len(indices), *self.shape[1:]), self.dtype)
+        own = indices < len(self.first)
+        out[own], out[~own] = self.first[indices[own]], self.more[indices[~own] - len(self.first)]
+        return out
+
+
 class Batches:
     """For each step of a run some of all its training images, with a label or without: in an
     order that depends on the run's seed and the epoch."""

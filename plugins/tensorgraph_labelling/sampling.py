@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tensorgraph.errors import ConfigError, DataError
-from tensorgraph_labelling.clusters import distances, k_means
+from tensorgraph_labelling.clusters import distances, k_means, standardised
 
 PREFILTER = 10  # times the budget: as many of the least sure are grouped, by Zhdanov (2019)
 
@@ -40,9 +40,7 @@ def diverse(p: Any, features: Any, budget: int, seed: int) -> Any:
     does not ask the same thing many times."""
     unsure = margin(p)
     candidates = np.argsort(-unsure, kind="stable")[: PREFILTER * budget]
-    x = features[candidates]
-    scale = x.std(0)
-    x = (x - x.mean(0)) / np.where(scale > 0, scale, 1)
+    x = standardised(features[candidates])
     centres, nearest = k_means(x, budget, seed, unsure[candidates] + 1e-9)
     away, chosen = distances(x, centres), []
     for i in range(budget):
