@@ -133,3 +133,94 @@ def test_pick_writes_a_list_and_leaves_out_what_has_a_label(tmp_path, monkeypatc
     assert command(*again) == 2, "a list that may hold labels is not written over"
     assert command("pick", "out", "data", "--out", "c.csv", "--by", "luck") == 2
     assert "--by luck: it takes one of entropy, margin, diverse, random" in capsys.readouterr().err
+
+
+def test_a_list_that_was_filled_in_is_trained_on(tmp_path, monkeypatch, capsys):
+    """Folders of PNGs, a list of some, labels written into it, training on these, the next list."""
+    monkeypatch.chdir(tmp_path)
+    pictures("films", "dark", "light", n=30)
+    assert command(*train("--data", "films", "--out", "first")) == 0
+    known = []
+    for number, by in enumerate(("random", "entropy", "margin", "diverse")):
+        lists = [word for name in known for word in ("--labelled", name)]
+        asked = ("pick", "first", "films", "--budget", 12, "--by", by, "--out", f"{number}.csv")
+        assert command(*asked, *lists) == 0
+        with Path(f"{number}.csv").open(newline="") as file:
+            paths = [row["path"] for row in csv.DictReader(file)]
+        filled = [f"{path},{Path(path).parent.name}" for path in paths]
+        Path(f"{number}.csv").write_text("\n".join(["path,label", *filled]))
+        known.append(f"{number}.csv")
+    rows = [x for name in known for x in Path(name).read_text().split("\n")[1:]]
+    assert len(set(rows)) == 48
+    Path("all.csv").write_text("\n".join(["path,label", *rows]))
+    assert command(*train("--data", "all.csv", "--epochs", "20", "--out", "second")) == 0
+    found = json.loads(Path("second/evaluation.json").read_text())
+    assert found["metrics"]["accuracy"]["value"] > 0.8
+
+
+def test_images_are_grouped_into_a_list_and_the_typical_ones_come_first(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    pictures("films", "dark", "light")
+    assert command(*train("--data", "films", "--epochs", "5")) == 0
+    assert command("cluster", "out", "films", "--groups", "2", "--out", "groups.csv") == 0
+    with Path("groups.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["group"] for row in rows] == sorted(row["group"] for row in rows)
+    by = {g: [r for r in rows if r["group"] == g] for g in "01"}
+    for own in by.values():
+        assert len({Path(row["path"]).parent.name for row in own}) == 1, "as bright as each other"
+        distances = [float(row["distance"]) for row in own]
+        assert distances == sorted(distances)
+    assert {row["label"] for row in rows} == {""}
+    assert command("cluster", "out", "films", "--out", "groups.csv") == 2
+    assert "it may hold labels" in capsys.readouterr().err
+
+
+def test_the_labels_of_a_list_are_the_known_ones_and_validations_are_hidden(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    seen = []
+
+    def watch(self, run):
+        labels = run.feed.dataset.labels
+        seen.append((run.train_indices, labels[run.train_indices], run.val_indices))
+        seen.append({name: len(own) for name, own in run.feed.dataset.splits.items()})
+
+    monkeypatch.setattr("training_help.Waits.on_start", watch, raising=False)
+    digits = tg.datasets.digits.load(None)
+    first, second, other = digits.splits["train"][:3]
+    rows = [f"{digits.names[first]},7", f"{digits.names[second]},2", f"{digits.names[other]},"]
+    Path("known.csv").write_text("\n".join(["path,label", *rows]))
+    listed = ("few_labels", "listed = 'known.csv', val = 0.0, images = 10")
+    assert command(*train("--data", "digits", *callbacks(listed, ("waits", "")))) == 0
+    (indices, labels, val), sizes = seen
+    assert {*zip(indices.tolist(), labels.tolist())} == {(first, 7), (second, 2)}
+    assert len(indices) == 10 and np.bincount(labels, minlength=8)[[2, 7]].tolist() == [5, 5]
+    assert (len(val), sizes["train"], sizes["unlabelled"]) == (
+        0,
+        2,
+        len(digits.splits["train"]) - 2,
+    )
+    assert "val_loss" not in history()[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("path,label\nnobody,1\n", "nobody is the name of no training image"),
+        ("path,label\n{},eleven\n", "'eleven', which is none of the classes 0, 1"),
+        ("path,label\n{},\n", "no image has a label"),
+        ("file,label\n", "a manifest has the columns path and label"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused(rows, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    digits = tg.datasets.digits.load(None)
+    name = digits.names[digits.splits["train"][0]]
+    Path("known.csv").write_text(rows.format(name))
+    listed = callbacks(("few_labels", "listed = 'known.csv'"))
+    assert command(*train("--data", "digits", *listed)) == 2
+    assert words in capsys.readouterr().err

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 from safetensors.numpy import load_file
 from scipy.special import softmax
 from tensorgraph_labelling.teacher import MeanTeacher
-from training_help import Small, command, train
+from training_help import Small, command, pictures, train
 
 import tensorgraph as tg
 
@@ -168,3 +169,33 @@ def test_an_image_is_rebuilt_in_its_size():
 def test_a_mistake_is_said(words, arguments, capsys):
     trained(*arguments, status=2)
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cache", [1.0, 0.0])
+def test_images_that_nobody_has_labelled_are_learnt_from(cache, monkeypatch):
+    """Eight bits beside sixteen, read at once or when they are needed, joined to a folder of two
+    classes."""
+    pictures("films", "dark", "light", n=20)
+    Path("more").mkdir()
+    for name in ("dark", "light"):
+        for path in Path("films", name).iterdir():
+            grey = np.asarray(Image.open(path)).astype(np.uint16) * 257
+            Image.fromarray(grey).save(Path("more", f"{name}-{path.name}"))
+    seen = []
+
+    def watch(self, run, record):
+        given = run.feed.dataset.labels[run.train_indices]
+        new = run.train_indices >= 40
+        seen.append((given[new], run.feed.images(run.train_indices[new]).numpy().mean((1, 2, 3))))
+
+    monkeypatch.setattr("training_help.Waits.on_epoch", watch, raising=False)
+    unlabelled = "{name = 'unlabelled', images = ['more']}"
+    more = {"train.epochs": 12, "train.batch_size": 8, "data.cache": cache, "data.val": 0}
+    guesses = PSEUDO.replace("0.2", "0.6")
+    listed = asked(unlabelled, guesses, "'waits'", TEACHER, **more)
+    assert command("train", "--data", "films", "--model", "small", "--out", "out", *listed) == 0
+    labels, brightness = seen[-1]
+    assert len(labels) > 10
+    assert brightness[labels == 1].min() > brightness[labels == 0].max(), (
+        "the new ones, as they are"
+    )
