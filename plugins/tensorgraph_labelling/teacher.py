@@ -21,7 +21,7 @@ class MeanTeacher:
     """
 
     def __init__(
-        self, weight: float = 10.0, decay: float = 0.99, ramp: float = 0.25, batch: int = 0
+        self, weight: float = 1.0, decay: float = 0.99, ramp: float = 0.25, batch: int = 0
     ) -> None:
         if weight <= 0 or not 0 <= decay < 1 or not 0 <= ramp <= 1 or batch < 0:
             raise ConfigError(

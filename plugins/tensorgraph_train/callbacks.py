@@ -2,7 +2,8 @@
 
 A callback is any object. Of these methods those that it has are called, with the run:
 ``on_start(run)``, ``on_batch(run)``, ``on_epoch(run, record)`` and, also after an error,
-``on_end(run)``.
+``on_end(run)``; ``extra_inputs(run)`` and ``extra_loss(run, *inputs)`` for each step; ``state()``
+and ``load_state(state)`` with checkpoints.
 """
 
 from __future__ import annotations
