@@ -45,7 +45,7 @@ def probabilities(run: Any, indices: Any) -> Any:
     run.model.eval()
     with tg.no_grad():
         found = [
-            tg.ops.softmax(run.model(run.feed.images(batch)), axis=1).numpy()
+            tg.ops.softmax(run.infer(run.feed.images(batch)), axis=1).numpy()
             for batch in run.feed.batches(indices, BATCH)
         ]
     run.model.train()
