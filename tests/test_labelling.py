@@ -30,6 +30,12 @@ def test_the_least_sure_come_first():
     assert sampling.choose("margin", p, None, 9).tolist() == [1, 2, 3, 0]
 
 
+@pytest.mark.parametrize("p", [np.full((4, 1), 3.0), np.full((4, 2), 0.9)])
+def test_what_is_no_class_an_image_is_refused(p):
+    with pytest.raises(ConfigError, match="takes a model of one class an image"):
+        sampling.choose("margin", p, None, 2)
+
+
 def test_a_diverse_batch_asks_of_every_group():
     """Thirty images of each of three groups, and those of the first are the least sure."""
     p = np.repeat([[0.5, 0.5], [0.6, 0.4], [0.62, 0.38]], 30, axis=0)

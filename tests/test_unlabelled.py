@@ -13,6 +13,7 @@ from tensorgraph_labelling.teacher import MeanTeacher
 from training_help import Small, command, pictures, train
 
 import tensorgraph as tg
+from tensorgraph.errors import ConfigError
 
 FEW = "{name = 'few_labels', share = 0.1, images = 256}"
 TEACHER = "{name = 'mean_teacher', decay = 0.9, batch = 32}"
@@ -150,10 +151,12 @@ def test_an_encoder_learns_nothing_from_labels_and_another_model_goes_on_with_it
 
 
 def test_an_image_is_rebuilt_in_its_size():
-    model = tg.models.autoencoder(3, filters=4)
+    model = tg.models.autoencoder(3, filters=4, doublings=3)
     x = tg.tensor(np.random.default_rng(0).normal(size=(2, 3, 30, 21)).astype("float32"))
     assert model(x).shape == (2, 3)
     assert model.reconstruct(x).shape == x.shape
+    with pytest.raises(ConfigError, match=r"--set model\.doublings=3"):
+        tg.models.autoencoder(3)(x)
 
 
 @pytest.mark.parametrize(

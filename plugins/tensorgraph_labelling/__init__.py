@@ -9,7 +9,6 @@ from tensorgraph_labelling import autoencoder, callbacks, teacher, unlabelled
 
 @hookimpl
 def register_commands(register: Register) -> None:
-    register("principal", "tensorgraph_labelling.clusters:principal")
     register("pick", "tensorgraph_labelling.command:pick")
     register("cluster", "tensorgraph_labelling.command:cluster")
 

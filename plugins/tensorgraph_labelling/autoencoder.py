@@ -14,8 +14,8 @@ ENCODER = "encoder.safetensors"
 
 class Autoencoder(tg.Layer):
     """The layers of a registered ``model``, made with ``options``, up to its last feature map as
-    the encoder, and a decoder of that map into the image: transposed convolutions of ``filters``
-    channels double its size.
+    the encoder, and a decoder of that map into the image: ``doublings`` transposed convolutions of
+    ``filters`` channels, then one convolution.
 
     As a model of classes it is a linear probe: its last layer learns from the features, and the
     features learn nothing from labels.
@@ -27,16 +27,21 @@ class Autoencoder(tg.Layer):
         *,
         model: str = "small_cnn",
         options: Mapping[str, Any] | None = None,
+        doublings: int = 2,
         filters: int = 32,
     ) -> None:
         self.model: Any = tg.models[model](classes, **(options or {}))
-        self.filters = filters
         if not isinstance(self.model, tg.layers["sequential"]):
             raise ConfigError(f"autoencoder: {model} is no sequence of layers; small_cnn is one")
         stages = list(self.model)
         self.head = max(
             i for i, x in enumerate(stages) if isinstance(x, tg.Layer) and x.parameters()
         )
+        layers, doubled = tg.layers, []
+        for _ in range(doublings):
+            doubled += [layers.conv_transpose2d(filters, 2, stride=2), tg.activations.relu]
+        self.doublings, self.filters = doublings, filters
+        self.decoder: Any = layers.sequential(*doubled, layers.conv2d(1, 3, padding=1))
 
     def build(self, x: tg.Spec) -> None:
         map_, code = None, tg.Tensor(None, ABSTRACT, x)
@@ -49,12 +54,13 @@ class Autoencoder(tg.Layer):
             raise ConfigError(
                 f"autoencoder: the model makes no feature maps of {x}; small_cnn does"
             )
-        layers, stages, side = tg.layers, [], max(1, min(map_.shape[2:]))
-        while side < max(x.shape[2:]):
-            stages += [layers.conv_transpose2d(self.filters, 2, stride=2), tg.activations.relu]
-            side *= 2
-        self.decoder = layers.sequential(*stages, layers.conv2d(x.shape[1], 3, padding=1))
-        self.decoder.infer_shape(map_)
+        self.decoder[-1].out_channels = x.shape[1]  # as many as the images have, known only now
+        made = self.decoder.infer_shape(map_)
+        if any(small < side for small, side in zip(made.shape[2:], x.shape[2:])):
+            raise ConfigError(
+                f"autoencoder: {self.doublings} doublings of {map_} make {made}, less than {x}: "
+                f"--set model.doublings={self.doublings + 1}"
+            )
 
     def forward(self, x: tg.Tensor) -> tg.Tensor:
         for i, stage in enumerate(self.model):

@@ -68,8 +68,10 @@ def choose(by: str, p: Any, features: Any, budget: int, seed: int = 0) -> Any:
     """Indices of the images to label, the most wanted first; all where there are fewer."""
     if by not in WAYS:
         raise ConfigError(f"--by {by}: it takes one of {', '.join(WAYS)}")
-    if p.ndim != 2 or p.shape[1] < 2:
-        raise ConfigError("pick: the model predicts numbers and no classes, so none is least sure")
+    if p.ndim != 2 or p.shape[1] < 2 or np.abs(p.sum(1) - 1).max(initial=0.0) > 1e-3:
+        raise ConfigError(
+            "pick: takes a model of one class an image; this one predicts numbers or several labels"
+        )
     return WAYS[by](p, features, min(budget, len(p)), seed)
 
 

@@ -31,7 +31,7 @@ class WeightAverage:
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.mean = {name: x for name, x in state.items() if name != COUNT}
-        self.count = int(state[COUNT])
+        self.count = int(state.get(COUNT, 0))
 
     def on_epoch(self, run: Any, record: dict[str, Any]) -> None:
         if run.progress.epoch <= self.start * run.settings.train.epochs:
