@@ -22,6 +22,7 @@ from pathlib import Path
 os.environ.setdefault("TENSORGRAPH_DISABLE_PLUGINS", "audit")  # the same images in every run
 
 import numpy as np
+from scipy import stats
 from tensorgraph_cli import main as tensorgraph
 
 import tensorgraph as tg
@@ -29,11 +30,11 @@ import tensorgraph as tg
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS, PAGE = ROOT / "bench" / "results" / "few-labels.json", ROOT / "docs" / "few-labels.md"
 BEGIN, END = "<!-- few labels: begin -->", "<!-- few labels: end -->"
-SHARES, IMAGES, EPOCHS = (0.01, 0.05, 0.2), 1024, 20
+SEEDS = {0.01: 3, 0.05: 6, 0.2: 3}  # how many, for each share of the labels
+IMAGES, EPOCHS = 1024, 20
 MODEL = {"name": "small_cnn", "filters": [16, 32]}
 GEOMETRY = [{"name": "rotate"}, {"name": "translate"}, {"name": "scale"}]  # and their defaults
 TEACHER = {"name": "mean_teacher", "weight": 1.0, "decay": 0.95}
-T = 4.303  # of 2 degrees of freedom, for the 95 % interval of three seeds
 
 
 class Bench:
@@ -57,10 +58,11 @@ class Bench:
             **changes,
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        file, resume = out.with_suffix(".toml"), ["--resume"] * (out / "run.toml").exists()
+        file, notes = (self.folder / f"{out.name}.{kind}" for kind in ("toml", "log"))
+        resume = ["--resume"] * (out / "run.toml").exists()
         file.write_text(tg.plugins.walk("toml", table), "utf-8")
         start = time.perf_counter()
-        with out.with_suffix(".log").open("w") as log, contextlib.redirect_stdout(log):
+        with notes.open("w") as log, contextlib.redirect_stdout(log):
             status = tensorgraph(["train", str(file), "--out", str(out), *resume])
         if status:
             raise SystemExit(f"{name}, seed {seed}: stopped with status {status}")
@@ -181,21 +183,20 @@ def clustered(bench, share, seed):
     return bench.run(f"clusters-{share}", seed, [few(share, seed, listed=file, images=IMAGES)])
 
 
-SUPERVISED, RANDOM = "supervised alone", "asked at random"
+SUPERVISED, AUGMENTED, RANDOM = "supervised alone", "augmentation", "asked at random"
 METHODS = {  # name → what trains, and what it is compared with
     SUPERVISED: (supervised, None),
     "label smoothing 0.1": (label_smoothing, SUPERVISED),
     "weight average": (weight_average, SUPERVISED),
     "pseudo-labels": (pseudo_labels, SUPERVISED),
     "mean teacher": (mean_teacher, SUPERVISED),
-    "augmentation": (augmentation, SUPERVISED),
-    "mean teacher, augmentation": (augmented_teacher, SUPERVISED),
+    AUGMENTED: (augmentation, SUPERVISED),
+    "mean teacher, augmentation": (augmented_teacher, AUGMENTED),
     "autoencoder, fine-tuned": (pretrained, SUPERVISED),
     "autoencoder, frozen": (probe, SUPERVISED),
     "k-means, a label each": (clustered, SUPERVISED),
     RANDOM: (picked("random"), None),
-    "asked by entropy": (picked("entropy"), RANDOM),
-    "asked by margin": (picked("margin"), RANDOM),
+    "asked by entropy or margin": (picked("entropy"), RANDOM),  # the same for two classes
     "asked diverse": (picked("diverse"), RANDOM),
 }
 
@@ -225,7 +226,8 @@ def row(found, name, share, truth):
     than = METHODS[name][1]
     if than is not None:
         change = aucs - [above(s, truth).mean() for s in found[than, share]]
-        half = T * change.std(ddof=1) / len(change) ** 0.5 if len(change) == 3 else float("nan")
+        n = len(change)
+        half = stats.t.ppf(0.975, n - 1) * change.std(ddof=1) / n**0.5
         figures |= {
             "than": than,
             "difference": float(change.mean()),
@@ -263,15 +265,16 @@ def main():
     parser.add_argument("data", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/few-labels"))
     parser.add_argument("--split", choices=["val", "test"], default="test")
-    parser.add_argument("--shares", type=float, nargs="+", default=SHARES)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--shares", type=float, nargs="+", default=[*SEEDS])
+    parser.add_argument("--seeds", type=int, nargs="+", help="others than the first ones")
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     given = parser.parse_args()
     bench, found = Bench(given.data.resolve(), given.out.resolve()), {}
     for share in given.shares:
+        seeds = given.seeds or range(SEEDS[share])
         for name in given.methods:
-            folders = [METHODS[name][0](bench, share, seed) for seed in given.seeds]
+            folders = [METHODS[name][0](bench, share, seed) for seed in seeds]
             found[name, share] = [bench.scores(folder, given.split) for folder in folders]
     rows = [row(found, name, share, bench.truth[given.split]) for name, share in found]
     print(table(rows))
