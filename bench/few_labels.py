@@ -238,19 +238,19 @@ def row(found, name, share, truth):
 
 
 def table(rows):
-    head = "| labels | method | AUC | accuracy at 0.5 | AUC less the comparison's |"
-    lines = [head, "|---|---|---|---|---|"]
+    lines = [
+        "| labels | method | AUC | accuracy at 0.5 | AUC more than | over seeds | over images |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for r in rows:
         figures = [f"{np.mean(r[k]):.3f} ± {np.std(r[k], ddof=1):.3f}" for k in ("auc", "accuracy")]
-        change = ""
+        change = ["", "", ""]
         if "than" in r:
-            sure = all(low > 0 for low, _ in (r["by_seeds"], r["by_images"]))
-            mark = "**" if sure else ""
-            spans = ", ".join(
-                f"{low:+.3f} … {high:+.3f}" for low, high in (r["by_seeds"], r["by_images"])
-            )
-            change = f"{mark}{r['difference']:+.3f}{mark} ({spans})"
-        lines.append(f"| {r['share']:.0%} | {r['method']} | {' | '.join(figures)} | {change} |")
+            mark = "**" * all(low > 0 for low, _ in (r["by_seeds"], r["by_images"]))
+            change = [f"{r['than']}: {mark}{r['difference']:+.3f}{mark}"]
+            change += [f"{low:+.3f} … {high:+.3f}" for low, high in (r["by_seeds"], r["by_images"])]
+        cells = [f"{r['share']:.0%}", r["method"], *figures, *change]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
