@@ -19,8 +19,6 @@ import os
 import time
 from pathlib import Path
 
-os.environ.setdefault("TENSORGRAPH_DISABLE_PLUGINS", "audit")  # the same images in every run
-
 import numpy as np
 from scipy import stats
 from tensorgraph_cli import main as tensorgraph
@@ -270,6 +268,7 @@ def main():
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--write", action="store_true", help="put the table into the page")
     given = parser.parse_args()
+    os.environ.setdefault("TENSORGRAPH_DISABLE_PLUGINS", "audit")  # the same images in every run
     bench, found = Bench(given.data.resolve(), given.out.resolve()), {}
     for share in given.shares:
         seeds = given.seeds or range(SEEDS[share])

@@ -4,10 +4,12 @@ import csv
 import json
 from pathlib import Path
 
+import few_labels
 import numpy as np
 import pytest
 from scipy import stats
 from sklearn.cluster import KMeans
+from sklearn.metrics import roc_auc_score
 from tensorgraph_labelling import pool, sampling
 from training_help import command, pictures, train
 
@@ -230,3 +232,15 @@ def test_a_list_that_does_not_fit_is_refused(rows, words, tmp_path, monkeypatch,
     listed = callbacks(("few_labels", "listed = 'known.csv'"))
     assert command(*train("--data", "digits", *listed)) == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_benchmarks_figures_are_those_of_scikit_learn_and_of_delong():
+    generator = np.random.default_rng(0)
+    truth = (np.arange(300) % 3 == 0).astype(np.int64)
+    first, second = (np.round(generator.normal(size=300) + far * truth, 1) for far in (0.8, 1.5))
+    for x in (first, second):
+        assert few_labels.above(x, truth).mean() == pytest.approx(roc_auc_score(truth, x))
+    both = [np.stack([-x, x], 1) for x in (first, second)]
+    (delong,) = tg.plugins.walk("paired", *both, truth, "classification")
+    low, high = few_labels.by_images([first], [second], truth)
+    assert [low, high] == pytest.approx([delong["low"], delong["high"]], abs=0.012)
