@@ -49,13 +49,15 @@ def _spread(x: Any, k: int, weights: Any, generator: np.random.Generator) -> Any
     """Rows far from each other to begin with."""
     share = weights / weights.sum() if weights.sum() > 0 else None
     chosen = [int(generator.choice(len(x), p=share))]
+    away = distances(x, x[chosen])[:, 0]  # from the nearest that is chosen
     for _ in range(k - 1):
-        far = distances(x, x[chosen]).min(1) * weights
+        far = away * weights
         far[chosen] = 0
         left = np.ones(len(x))
         left[chosen] = 0
         share = far if far.sum() > 0 else left  # all rows that are left are copies
         chosen.append(int(generator.choice(len(x), p=share / share.sum())))
+        away = np.minimum(away, distances(x, x[chosen[-1:]])[:, 0])
     return x[chosen].copy()
 
 
