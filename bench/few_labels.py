@@ -43,11 +43,16 @@ class Bench:
         self.dataset, _ = tg.plugins.walk("dataset", str(data))
         self.truth = {p: self.dataset.labels[i] for p, i in self.dataset.splits.items()}
 
+    def done(self, name, seed):
+        """The folder of a run that was made before."""
+        out = self.folder / f"{name}-{seed}"
+        return out if (out / "evaluation.json").exists() else None
+
     def run(self, name, seed, callbacks, **changes):
         """Train, unless it was done; the run's folder."""
+        if found := self.done(name, seed):
+            return found
         out = self.folder / f"{name}-{seed}"
-        if (out / "evaluation.json").exists():
-            return out
         train = {"epochs": EPOCHS, "seed": seed, "callbacks": ["history", *callbacks]}
         table = {
             "data": {"path": str(self.data)},
@@ -150,6 +155,8 @@ def picked(by):
     def method(bench, share, seed):
         from tensorgraph_labelling import pool
 
+        if found := bench.done(f"{by}-{share}", seed):
+            return found
         labels, train = bench.dataset.labels, np.asarray(bench.dataset.splits["train"])
         begun = plain(bench, share / 2, seed, "begun")
         known = pool.kept(train, labels, share / 2, seed)
@@ -170,6 +177,8 @@ def clustered(bench, share, seed):
     the others take its label."""
     from tensorgraph_labelling import clusters, pool
 
+    if found := bench.done(f"clusters-{share}", seed):
+        return found
     labels, train = bench.dataset.labels, np.asarray(bench.dataset.splits["train"])
     k = len(pool.kept(train, labels, share, seed))
     model = tg.plugins.walk("trained", autoencoder(bench, seed))
