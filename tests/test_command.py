@@ -49,6 +49,13 @@ def test_evaluate_on_other_data_only_prints(run, capsys):
     assert (run / "evaluation.json").read_text() == before
 
 
+def test_evaluate_other_splits_only_prints(run, capsys):
+    before = (run / "evaluation.json").read_text()
+    assert command("evaluate", run, "--split", "val", "--json") == 0
+    assert _json(capsys)["split"] == "val"
+    assert (run / "evaluation.json").read_text() == before
+
+
 def test_evaluate_on_other_classes(run, said):
     pictures("others", "cat", "cow", n=5)
     error = said("evaluate", run, "--data", "others")

@@ -227,7 +227,7 @@ def test_the_distance_is_mahalanobis_from_the_nearest_class():
 def test_features_are_the_averaged_last_map():
     model = tg.models["small_cnn"](classes=2).eval()
     x = tg.tensor(np.random.default_rng(0).normal(size=(3, 1, 8, 8)).astype("float32"))
-    outputs, own = likeness.features(model, x)
+    outputs, own = likeness.features(likeness.looking(model), x)
     expected = model[:8](x).numpy().mean((2, 3))
     np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(outputs, model(x).numpy(), rtol=1e-5, atol=1e-6)
@@ -236,7 +236,7 @@ def test_features_are_the_averaged_last_map():
 def test_features_without_a_map_are_what_the_last_layer_is_given():
     model = tg.models["mlp"](classes=2, hidden=(16,)).eval()
     x = tg.tensor(np.random.default_rng(0).normal(size=(3, 1, 8, 8)).astype("float32"))
-    _, own = likeness.features(model, x)
+    _, own = likeness.features(likeness.looking(model), x)
     np.testing.assert_allclose(own, model[:3](x).numpy(), rtol=1e-5, atol=1e-6)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import weights_help
 from safetensors.numpy import load_file
+from tensorgraph_train import steps
 from tensorgraph_transfer.features import Cut
 from training_help import archive, command
 
@@ -28,7 +29,7 @@ def transfer(model, **options):
     return tg.plugins.walk("transfer", model, **options)
 
 
-def trained(model, moved, steps=3, kind="sgd", **options):
+def trained(model, moved, count=3, kind="sgd", **options):
     """After some steps, what has changed."""
     before = {name: x.numpy().copy() for name, x in model.state().items()}
     optimizer = moved.optimizer(tg.optimizers[kind])(model.parameters(), lr=0.1, **options)
@@ -41,7 +42,7 @@ def trained(model, moved, steps=3, kind="sgd", **options):
         optimizer.step()
         return loss
 
-    for _ in range(steps):
+    for _ in range(count):
         step(tg.tensor(X), tg.tensor(Y))
     after = {name: x.numpy() for name, x in model.state().items()}
     return {name: after[name] - before[name] for name in before}
@@ -190,6 +191,21 @@ def test_frozen_part_runs_once_an_image(tmp_path, monkeypatch):
     assert sum(seen) == 20 + 8 + 3
 
 
+@pytest.mark.parametrize("compile", ["true", "false"])
+def test_features_of_many_images_are_computed_by_a_plan(tmp_path, monkeypatch, compile):
+    """Two whole blocks, of which the second is a replay; as exactly as anew."""
+    monkeypatch.setattr(steps, "WORK", 0)
+    asked = ["transfer.freeze=body", f"train.compile={compile}", "train.dtype=float64"]
+    images = np.random.default_rng(1).integers(0, 255, (70, 8, 8)).astype(np.uint8)
+    more = {"train_images": images, "train_labels": (np.arange(70) % 2)[:, None]}
+    archive(tmp_path / "data.npz", **more)
+    anew = fitted(tmp_path, "anew", *asked, "transfer.keep=false")
+    runs, features = [], Cut.features
+    monkeypatch.setattr(Cut, "features", lambda self, x: runs.append(len(x)) or features(self, x))
+    np.testing.assert_allclose(fitted(tmp_path, "kept", *asked), anew, rtol=1e-9)
+    assert runs.count(32) == (1 if compile == "true" else 2)
+
+
 STOP = "train.callbacks=[{name='stops', epoch=1, at=1}]"
 
 
@@ -237,7 +253,7 @@ def test_images_are_computed_in_the_same_company(monkeypatch):
         model = small()
         moved = transfer(model, freeze=1)
         moved.begin(0)
-        found = moved.features(feed)
+        found = moved.features(feed, lambda ask: ask)
         asked.clear()
         list(found.ahead([[first], [44, 45]]))
         assert {len(x) for x in asked} == {8 if first == 3 else 32, 10}

@@ -114,11 +114,12 @@ class _Ask:
     def __init__(self, card: Card, model: tg.Layer, train: Train, views: int) -> None:
         augment.check_views(train.augment, views)
         self.model, self.seed, self.views = model, train.seed, views
+        self.look = likeness.looking(model)
         self.change = augment.Augmentations(train.augment, card.mean, card.std, len(card.classes))
 
     def __call__(self, x: tg.Tensor) -> tuple[Any, Any]:
         """The outputs, and the features that the image itself has."""
-        outputs, own = likeness.features(self.model, x)
+        outputs, own = likeness.features(self.look, x)
         every, alike = [outputs], np.zeros(len(outputs), np.int64)
         with tg.no_grad():
             for number in range(self.views):

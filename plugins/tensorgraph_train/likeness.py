@@ -15,7 +15,8 @@ import numpy as np
 
 import tensorgraph as tg
 from tensorgraph import config
-from tensorgraph_train import feed
+from tensorgraph_train import feed, steps
+from tensorgraph_train.steps import Step
 from tensorgraph_train.training import Run
 
 SAMPLE = 2000  # images looked at, of train and of val
@@ -42,15 +43,27 @@ class _Features(config.Listener):
             self.map = out
 
 
-def features(model: tg.Layer, x: tg.Tensor) -> tuple[Any, Any]:
+def looking(model: tg.Layer) -> Step:
+    """Of a batch what the model gives (n, K), and its last feature map averaged over each image, or
+    what its last layer with parameters is given (n, …)."""
+
+    def look(x: tg.Tensor) -> tuple[tg.Tensor, tg.Tensor]:
+        heard = _Features()
+        with config.listen(heard):
+            outputs = model(x)
+        if heard.map is not None:
+            return outputs, tg.ops.mean(heard.map, axis=tuple(range(2, heard.map.ndim)))
+        return outputs, x if heard.last is None else heard.last
+
+    return look
+
+
+def features(look: Step, x: tg.Tensor) -> tuple[Any, Any]:
     """What the model gives for a batch (n, K), and its features (n, at most ``WIDTH``)."""
-    heard = _Features()
-    with tg.no_grad(), config.listen(heard):
-        outputs = model(x).numpy()
-    source = heard.map if heard.map is not None else heard.last
-    found = (x if source is None else source).numpy().astype(np.float64)
-    found = found.reshape(*found.shape[:2], -1).mean(2) if heard.map is not None else found
-    return outputs, narrowed(found.reshape(len(found), -1))
+    with tg.no_grad():
+        outputs, found = look(x)
+    own = found.numpy().astype(np.float64)
+    return outputs.numpy(), narrowed(own.reshape(len(own), -1))
 
 
 def narrowed(found: Any) -> Any:
@@ -111,17 +124,20 @@ def _sample(run: Run, indices: Any) -> Any:
 def _looked_at(run: Run, indices: Any) -> tuple[Any, Any, Any]:
     """Brightness, contrast and features of these images."""
     run.model.eval()
-    parts = list(_batches(run, indices))
+    planned = run.settings.train.compile
+    planned = planned and steps.pays(run.model, run.feed.spec, len(indices), BATCH)
+    look = steps.compiled(looking(run.model), planned)
+    parts = list(_batches(run, look, indices))
     run.model.train()
     brightness, contrast, own = (np.concatenate(part) for part in zip(*parts, strict=True))
     return brightness, contrast, own
 
 
-def _batches(run: Run, indices: Any) -> Iterator[tuple[Any, Any, Any]]:
+def _batches(run: Run, look: Step, indices: Any) -> Iterator[tuple[Any, Any, Any]]:
     dataset = run.feed.dataset
     for batch in run.feed.batches(indices, BATCH):
         raw = np.asarray(dataset.images[batch])
-        yield *intensity(raw, dataset.white), features(run.model, run.feed.images(batch))[1]
+        yield *intensity(raw, dataset.white), features(look, run.feed.images(batch))[1]
 
 
 def _rounded(x: Any) -> Any:

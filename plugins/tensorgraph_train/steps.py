@@ -41,5 +41,7 @@ def pays(model: tg.Layer, image: tg.Spec, images: int, batch: int) -> bool:
     """Whether it is worth a plan to ask the model once about so many images."""
     if images // batch < FEWEST:
         return False
+    random = tg.config.random_state()  # dropout draws from it even where there are no values
     flops: int = model.summary(image).flops
+    tg.config.set_random_state(random)
     return flops * images > WORK

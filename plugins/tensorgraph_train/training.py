@@ -176,10 +176,16 @@ class Run:
         frozen = self.transfer.begin(self.progress.epoch)
         if frozen != self.frozen:
             self.frozen, planned = frozen, self.settings.train.compile
-            kept = None if self.augment else self.transfer.features(self.feed)
+            kept = None if self.augment else self.transfer.features(self.feed, self._once)
             self.source, self.answer = (self.feed, self.model) if kept is None else (kept, kept)
             self.step = steps.compiled(self._step, planned)
             self.infer_answer = steps.inference(self.answer, planned)
+
+    def _once(self, frozen: steps.Step) -> steps.Step:
+        """What is asked of every image once: compiled where there are enough of them."""
+        images = len(self.train_indices) + len(self.val_indices)
+        pays = steps.pays(self.model, self.feed.spec, images, self.settings.train.batch_size)
+        return steps.compiled(frozen, pays and self.settings.train.compile)
 
     def _batches(self) -> list[Any]:
         """The images of each batch of this epoch."""

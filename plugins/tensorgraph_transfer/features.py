@@ -6,7 +6,7 @@ as it does between the parts of a model; else, and where it is the image itself,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from tensorgraph.creation import from_host
 from tensorgraph.program import Call, Program, Value
 
 BLOCK = 32  # images whose features are computed together
+Ask = Callable[[tg.Tensor], tg.Tensor]
+
 MOST = 4 << 30  # bytes of features; from there on the frozen part is computed again
 
 
@@ -100,9 +102,10 @@ def _blocks(n: int, splits: Mapping[str, Any]) -> tuple[list[Any], Any]:
 class Features:
     """In the place of a feed and of a model: gives the features of images, and answers for them."""
 
-    def __init__(self, model: tg.Layer, feed: Any) -> None:
+    def __init__(self, model: tg.Layer, feed: Any, once: Callable[[Ask], Ask]) -> None:
         self.model = model
         self.feed = feed
+        self.whole_block = once(self._computed)
         self.cuts: dict[tuple[int, bool], Cut] = {}
         self.kept: Any = None  # of every image of the dataset, filled as they come
         n = len(feed.dataset.labels)
@@ -113,10 +116,10 @@ class Features:
         return getattr(self.feed, name)  # its labels, batches, …
 
     @classmethod
-    def of(cls, model: tg.Layer, feed: Any) -> Features | None:
+    def of(cls, model: tg.Layer, feed: Any, once: Callable[[Ask], Ask]) -> Features | None:
         """None where nothing can be kept: what would be is random, too much, not of one value, or
         not each image's own."""
-        found = cls(model, feed)
+        found = cls(model, feed, once)
         pair = feed.images(np.asarray(feed.dataset.splits["train"])[:2])
         cut = found._cut(pair)
         if not cut.pays or len(pair) < 2:
@@ -138,6 +141,10 @@ class Features:
             self.cuts[key] = Cut(self.model, x)
         return self.cuts[key]
 
+    def _computed(self, x: tg.Tensor) -> tg.Tensor:
+        with tg.no_grad():
+            return self._cut(x).features(x)
+
     def ahead(self, batches: Iterable[Any]) -> Iterator[tuple[Any, tg.Tensor]]:
         """Each batch of indices with its features."""
         for indices in batches:
@@ -145,7 +152,9 @@ class Features:
             for number in np.unique(self.block_of[indices[~self.known[indices]]]):
                 block = self.blocks[number]
                 x = self.feed.images(block)
-                self.kept[block] = self._cut(x).features(x).numpy()
+                self._cut(x)  # recorded here, and not within a plan that is made
+                compute = self.whole_block if len(block) == BLOCK else self._computed
+                self.kept[block] = compute(x).numpy()
                 self.known[block] = True
             if (len(indices), self.model.training) not in self.cuts:
                 self._cut(self.feed.images(indices))

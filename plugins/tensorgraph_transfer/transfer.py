@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorgraph as tg
 from tensorgraph.errors import ConfigError
 from tensorgraph_transfer import published, weights
-from tensorgraph_transfer.features import Features
+from tensorgraph_transfer.features import Ask, Features
 from tensorgraph_transfer.parts import matching, parts
 from tensorgraph_transfer.rates import discriminative
 
@@ -101,7 +101,8 @@ class Transfer:
                 layer.eval()
         return frozen
 
-    def features(self, feed: Any) -> Features | None:
+    def features(self, feed: Any, once: Callable[[Ask], Ask]) -> Features | None:
         """What gives the frozen part's features of images in the place of ``feed``, and answers
-        for them in the place of the model; None where there is nothing to keep."""
-        return Features.of(self.model, feed) if self.keep else None
+        for them in the place of the model; None where there is nothing to keep. ``once`` is told
+        what is asked of each image once, and may return the same compiled."""
+        return Features.of(self.model, feed, once) if self.keep else None

@@ -41,8 +41,9 @@ def evaluate(
 ) -> None:
     """Measure a trained model on test images.
 
-    Every figure has a 95 % interval. On the run's own data it writes evaluation.json; with --data
-    it only prints. A threshold that is chosen anew is stored with the model.
+    Every figure has a 95 % interval. On the run's own test images it writes evaluation.json, the
+    figures that the report shows; with --data, --views or another --split it only prints. A
+    threshold that is chosen anew is stored with the model.
     """
     from tensorgraph_train import checkpoint, control, display, outcome, requirements, scores
 
@@ -63,6 +64,7 @@ def evaluate(
                 )
             run = run.settled_anew({"sensitivity": sensitivity})
         name, indices = run.split(split)
+        kept = data is None and not views and name == run.split(None)[0]
         evaluation = scores.evaluate(
             run.feed,
             run.outputs(indices),
@@ -75,6 +77,7 @@ def evaluate(
         evaluation["views"] = views
     if data is None:
         evaluation |= control.mark(run.settings)
+    if kept:
         scores.save(folder, evaluation)
     if as_json:
         print(json.dumps(evaluation, indent=1, ensure_ascii=False))
