@@ -81,11 +81,11 @@ def philox(xp: Any, key: Any, blocks: Any) -> Any:
     only the low halves count."""
     words = xp.astype(key, xp.uint64)
     steps = xp.asarray(KEY_STEPS, dtype=xp.uint64)[:, None] * xp.arange(ROUNDS, dtype=xp.uint64)
-    first = xp.reshape(words[:2], (2, -1))
+    first = xp.reshape(words[:2, ...], (2, -1))
     multipliers = xp.asarray(MULTIPLIERS, dtype=xp.uint64)[:, None]
     zeros = xp.zeros_like(blocks)
-    even = xp.stack([blocks & LOW, zeros + words[2]])
-    odd = xp.stack([blocks >> 32, zeros + words[3]])
+    even = xp.stack([blocks & LOW, zeros + words[2, ...]])
+    odd = xp.stack([blocks >> 32, zeros + words[3, ...]])
     for i in range(ROUNDS):
         product = xp.flip(even, axis=0) * multipliers
         even = product >> 32
