@@ -177,7 +177,8 @@ def note(found: Mapping[str, Any]) -> str:
     """When and where it was measured, and how busy the machine was meanwhile."""
     runs = found["runs"]
     machine, timed = runs[0]["machine"], [r for r in runs if "load" in r]
-    dates, commits = (" to ".join(sorted({r[key] for r in runs})) for key in ("date", "commit"))
+    dates = " to ".join(sorted({r["date"] for r in runs}))
+    commits = ", ".join(dict.fromkeys(r["commit"] for r in runs))
     busy = f", load {statistics.median(r['load'] for r in timed):.1f}" if timed else ""
     return f"{machine['processor']}, {machine['cores']} cores{busy}; {dates}, commit {commits}."
 
