@@ -18,7 +18,8 @@ from tensorgraph.op import Op
 from tensorgraph.registry import near_miss
 
 DEFAULTS = {"backend": "numpy", "dtype": "float32", "precision": "default"}
-VALUES = {"dtype": ("float32", "float64"), "precision": ("default", "strict")}
+PRECISIONS = ("default", "strict", "float32", "tf32", "bfloat16")
+VALUES = {"dtype": ("float32", "float64"), "precision": PRECISIONS}
 AUTO_ORDER = ("cupy", "numpy")
 
 
@@ -137,7 +138,8 @@ def use(
     ``tg.use(backend="cupy")`` holds from now on; ``with tg.use(…):`` for a block. A backend that
     is not available here is a ``BackendError`` at once; there is no silent fallback. ``precision``
     "strict" admits only kernels with the rounding error of the sums that define an op; "default"
-    leaves a backend the choice of faster ones, whose errors are larger.
+    and "float32" leave a backend the choice of faster ones, whose errors are larger; "tf32" and
+    "bfloat16" also let it round the factors of products, which CuPy does.
     """
     given = {"backend": backend, "dtype": dtype, "precision": precision}
     changes: dict[str, Any] = {k: choose(k, x) for k, x in given.items() if x is not None}

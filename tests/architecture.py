@@ -35,7 +35,7 @@ CORE = {
 OTHERS = {
     "tensorgraph_numpy": "numpy threadpoolctl",
     "tensorgraph_numba": "numpy numba llvmlite rich typer tensorgraph_numpy",
-    "tensorgraph_cupy": "numpy cupy",
+    "tensorgraph_cupy": "numpy cupy cuda ml_dtypes",
     "tensorgraph_ops": "",
     "tensorgraph_nn": "",
     "tensorgraph_optim": "",

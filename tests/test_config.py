@@ -71,7 +71,7 @@ def test_precision_is_a_setting_like_the_others(folder, monkeypatch):
     monkeypatch.setenv("TENSORGRAPH_PRECISION", "exact")
     with pytest.raises(ConfigError) as caught:
         afresh()
-    message = f"precision 'exact' (from {variable}) is not one of default, strict"
+    message = f"precision 'exact' (from {variable}) is not one of {', '.join(config.PRECISIONS)}"
     assert str(caught.value) == message
     with pytest.raises(ConfigError, match=r"precision 'low' \(from the call\) is not one of"):
         tg.use(precision="low")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tensorgraph_cupy import availability
 from tensorgraph_cupy.backend import DTYPES, CupyBackend
+from tensorgraph_cupy.lib import loading
 
 import tensorgraph as tg
 from tensorgraph import config
@@ -49,6 +50,7 @@ def numpy_posing_as_cupy(driver=13000, devices=1, nvrtc=lambda: (13, 0), cublas=
 
     module = types.ModuleType("cupy")
     module.__dict__.update({k: v for k, v in vars(np).items() if not k.startswith("_")})
+    module.__version__ = "14.2.0"
     module.ndarray = type("ndarray", (), {})
     module.asnumpy = np.asarray
     module.cuda = Cuda()
@@ -222,11 +224,20 @@ def test_doctor_describes_each_gpu(monkeypatch):
     found = {"name": b"NVIDIA H200", "totalGlobalMem": 150_754_820_096, "major": 9, "minor": 0}
     module.cuda.runtime.getDeviceProperties = lambda number: found
     text = "NVIDIA H200, 140 GiB, compute capability 9.0, driver for CUDA 13.0"
-    assert availability.check() == [("gpu", text)] * 2
+    monkeypatch.setattr(loading, "rows", lambda: [("cuDNN", "9.19.0")])
+    cupy = ("cupy", "14.2.0, kernels by NVRTC 13.0")
+    assert availability.check() == [("gpu", text), ("gpu", text), cupy, ("cuDNN", "9.19.0")]
 
 
 def test_doctor_says_why_there_is_no_gpu(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", numpy_posing_as_cupy(devices=0))
-    ((name, text),) = availability.check()
-    assert name == "gpu"
+    monkeypatch.setattr(loading, "rows", lambda: [("cuDNN", "9.19.0")])
+    (name, text), *others = availability.check()
+    assert (name, others) == ("gpu", [("cuDNN", "9.19.0")])
     assert text.startswith("none to work with: there is an NVIDIA driver, but it shows no GPU")
+
+
+def test_doctor_without_cupy_looks_for_nothing_more(pretend):
+    pretend(None)
+    ((name, text),) = availability.check()
+    assert name == "gpu" and "the package cupy is not installed" in text

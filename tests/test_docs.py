@@ -12,7 +12,8 @@ PLUGINS = ROOT / "docs" / "extending" / "README.md"
 PLANS = ROOT / "docs" / "plans.md"
 CHECKING = ROOT / "docs" / "checking.md"
 EXPLAINING = ROOT / "docs" / "explaining.md"
-PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS, CHECKING, EXPLAINING]
+KERNELS = ROOT / "docs" / "gpu-kernels.md"
+PAGES = [ROOT / "README.md", COURSE, PLUGINS, PLANS, CHECKING, EXPLAINING, KERNELS]
 EXAMPLES = [(page, block) for page in PAGES if page.exists() for block in blocks(page, "python")]
 
 pytestmark = pytest.mark.skipif(not COURSE.exists(), reason="the pages are not here")

@@ -55,7 +55,7 @@ def test_it_holds_every_file_of_every_package_and_no_other(wheel):
         assert {n for n in wanted if n.split("/")[0] in packages()} <= held
     for package in packages():
         assert {f"{package}/__init__.py", f"{package}/py.typed"} <= held
-    assert "tensorgraph_cupy/kernels/philox.cu" in held
+    assert "tensorgraph_cupy/cuda/random.cu" in held
     assert any(n.startswith("tensorgraph_vision/data/") and n.endswith(".npz") for n in held)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from tensorgraph.errors import BackendError
+from tensorgraph_cupy.lib import loading
 
 EXTRA = "pip install 'tensorgraph[cuda]' brings it"
 ELSE = "or choose backend 'numpy'"
@@ -44,11 +46,14 @@ def load() -> Any:
 
 
 def check() -> list[tuple[str, str]]:
-    """What ``tensorgraph doctor`` says of each GPU, or why there is none to work with."""
+    """What ``tensorgraph doctor`` says of each GPU, or why there is none to work with, and of the
+    libraries that the backend uses where they are here."""
     try:
-        runtime = load().cuda.runtime
+        cupy = load()
     except BackendError as error:
-        return [("gpu", f"none to work with: {error}")]
+        found = [("gpu", f"none to work with: {error}")]
+        return [*found, *loading.rows()] if sys.modules.get("cupy") else found
+    runtime, compiler = cupy.cuda.runtime, ".".join(map(str, cupy.cuda.nvrtc.getVersion()))
     driver = runtime.driverGetVersion()
     rows = []
     for number in range(runtime.getDeviceCount()):
@@ -61,7 +66,7 @@ def check() -> list[tuple[str, str]]:
                 f"{driver // 1000}.{driver % 1000 // 10}",
             )
         )
-    return rows
+    return [*rows, ("cupy", f"{cupy.__version__}, kernels by NVRTC {compiler}"), *loading.rows()]
 
 
 def _check_driver(runtime: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ from tensorgraph import Kernel
 from tensorgraph.errors import DtypeError
 from tensorgraph_cupy.availability import load
 from tensorgraph_cupy.clock import EventClock
+from tensorgraph_cupy.device import CudaDevice, Device
 from tensorgraph_cupy.kernels import kernels_for
+from tensorgraph_cupy.kernels.arrays import Arrays
+from tensorgraph_cupy.staging import LARGE, Staging
 
 INTEGERS = tuple(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
 DTYPES = ("bool", *INTEGERS, "float32", "float64")
@@ -20,10 +24,14 @@ ON_GPU = (2, 13)  # DLPack's device types kDLCUDA and kDLCUDAManaged
 
 class CupyBackend:
     name = "cupy"
+    asynchronous = True  # what is asked for is done later: to read a value is to wait for it
 
     def __init__(self, cupy: Any = None) -> None:
         self.xp = cupy or load()
-        self.kernels: Sequence[Kernel] = kernels_for(self.xp)
+        self.device: Device = CudaDevice(self.xp)
+        self.arrays = Arrays(self.xp, self.device)
+        self.staging = Staging(self.arrays)
+        self.kernels: Sequence[Kernel] = kernels_for(self.arrays)
 
     def asarray(self, data: Any, dtype: str | None) -> Any:
         if not isinstance(data, self.xp.ndarray):
@@ -39,7 +47,15 @@ class CupyBackend:
                 f"backend 'cupy': dtype {wanted} is not among {', '.join(DTYPES)}; 16-bit floating "
                 "point is not supported yet: use float32"
             )
+        if isinstance(data, numpy.ndarray) and data.size * numpy.dtype(wanted).itemsize >= LARGE:
+            return self.staging.array(data, wanted)
         return self.xp.array(data, wanted)
+
+    @functools.cached_property
+    def planned(self) -> Device:
+        """The stream of all plans, which run one after the other: so they share what libraries
+        keep for a stream."""
+        return self.device.beside()
 
     def to_host(self, array: Any) -> Any:
         return self.xp.asnumpy(array)

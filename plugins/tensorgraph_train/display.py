@@ -96,7 +96,7 @@ def _training(run: Run) -> str:
         *(["labels permuted (control)"] if train.control else []),
         *(["weighted classes"] if train.class_weights else []),
         *(["balanced sampling"] if train.sampling == "balanced" else []),
-        *(["strict precision"] if train.precision == "strict" else []),
+        *([f"{train.precision} precision"] if train.precision not in (None, "default") else []),
     ]
     return ", ".join(parts)
 

@@ -67,7 +67,7 @@ class Train:
     seed: int = keys.whole(0, 0, 2**63 - 1)
     backend: str | None = keys.key(None, "the name of a backend, or auto", keys.text)
     dtype: str | None = keys.key(None, '"float32" or "float64"', keys.text)
-    precision: str | None = keys.key(None, '"default" or "strict"', keys.text)
+    precision: str | None = keys.key(None, '"default", "strict" or "tf32", say', keys.text)
     compile: bool = keys.key(True, "true or false", keys.flag)
     loss: Named = field(default=Named(BY_TASK), metadata=keys.NAMED)
     optimizer: Named = field(default=Named("adam", {"lr": 2e-3}), metadata=keys.NAMED)

@@ -1,0 +1,164 @@
+"""Chains: a graph of elementwise ops as one CUDA kernel, generated from a list of its steps.
+
+A chain runs over a space: the axes of the memory of its largest arrays, with axes joined that no
+operand tells apart. An operand moves along an axis, or is the same all along it. What a chain
+computes is stored, or summed up over an axis (``reduce.py``), or both, and nothing in between is
+ever written to memory.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from tensorgraph_cupy.kernels.spelling import SIZES, TYPES, literal, spelled
+
+
+class Operand(NamedTuple):
+    """An array that is read or written: its dtype, and for each axis of the space whether it has
+    elements of its own all along. Its memory has no gaps."""
+
+    dtype: str
+    moves: tuple[bool, ...]
+
+
+class Step(NamedTuple):
+    """One op: the numbers of its operands (inputs first, then steps, from 0), the dtype of its
+    result, its parameters in pairs. The op ``constant`` has no operands and a ``value``."""
+
+    op: str
+    operands: tuple[int, ...]
+    dtype: str
+    params: tuple[tuple[str, Any], ...] = ()
+
+
+class Reduction(NamedTuple):
+    """The sum, the max or the min of a value over the reduced axis, and the dtype to store it in
+    (float32 or bfloat16; it is computed in float)."""
+
+    value: int
+    how: str
+    dtype: str
+
+
+class Chain(NamedTuple):
+    """``outputs`` pairs the number of a value with the dtype in which it is stored, over the whole
+    space."""
+
+    inputs: tuple[Operand, ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[tuple[int, str], ...] = ()
+    reductions: tuple[Reduction, ...] = ()
+
+    @property
+    def axes(self) -> int:
+        return len(self.inputs[0].moves)
+
+    def dtype(self, number: int) -> str:
+        """The dtype of a value."""
+        before = len(self.inputs)
+        return self.inputs[number].dtype if number < before else self.steps[number - before].dtype
+
+    def width(self) -> int:
+        """How many neighbours a thread takes at a time: 16 bytes of the widest array that fills
+        the space. What is smaller, such as a number for each channel, comes from the cache."""
+        whole = [operand.dtype for operand in self.inputs if all(operand.moves)]
+        sizes = [SIZES[dtype] for dtype in (*whole, *(dtype for _, dtype in self.outputs))]
+        return 16 // max((2, *sizes))
+
+
+COMBINED = {"sum": "Sum", "max": "Largest", "min": "Smallest"}
+
+
+@functools.cache
+def body(chain: Chain) -> str:
+    """The struct ``Arrays`` of a chain's addresses and sizes, and ``run``, which computes ``WIDTH``
+    neighbouring places: what is common to all kernels that run it."""
+    fields = [f"    const {TYPES[x.dtype][0]}* x{i};" for i, x in enumerate(chain.inputs)]
+    fields += [f"    {TYPES[dtype][0]}* y{i};" for i, (_, dtype) in enumerate(chain.outputs)]
+    fields += [f"    {TYPES[r.dtype][0]}* z{i};" for i, r in enumerate(chain.reductions)]
+    fields += [f"    Count n{axis};" for axis in range(chain.axes)]
+    fields += [f"    float s{i};" for i in range(len(chain.reductions))]
+    places = [f"Count i{axis}" for axis in range(chain.axes)]
+    sums = [f"float (&sums)[{len(chain.reductions)}][WIDTH]"] if chain.reductions else []
+    return "\n".join(
+        [
+            '#include "common.cuh"',
+            '#include "functions.cuh"',
+            "",
+            "struct Arrays {",
+            *fields,
+            "};",
+            "",
+            "template <int WIDTH>",
+            f"__device__ __forceinline__ void run({', '.join(['const Arrays& a', *places, *sums])})"
+            " {",
+            *[f"    {line}" for line in _lines(chain)],
+            "}",
+        ]
+    )
+
+
+def _lines(chain: Chain) -> list[str]:
+    """The statements of ``run``: load, compute, store."""
+    lines, inner = [], []
+    names = []
+    for i, x in enumerate(chain.inputs):
+        at = _place(x.moves)
+        if x.moves[-1]:
+            lines.append(f"const auto p{i} = load_items<WIDTH>(a.x{i} + {at});")
+            inner.append(f"const {TYPES[x.dtype][1]} v{i} = value(p{i}.items[j]);")
+        else:
+            lines.append(f"const {TYPES[x.dtype][1]} v{i} = value(a.x{i}[{at}]);")
+        names.append(f"v{i}")
+    for number, step in enumerate(chain.steps, len(chain.inputs)):
+        kinds = [chain.dtype(i) for i in step.operands]
+        operands = [f"v{i}" for i in step.operands]
+        params = dict(step.params)
+        if step.op == "constant":
+            text = literal(params["value"], step.dtype)
+        else:
+            text = spelled(step.op, operands, kinds, step.dtype, params)
+        kind = TYPES[step.dtype][1]
+        inner.append(f"const {kind} v{number} = {text};")
+    whole = _place((True,) * chain.axes)
+    for i, (number, dtype) in enumerate(chain.outputs):
+        lines.append(f"Items<{TYPES[dtype][0]}, WIDTH> q{i};")
+        inner.append(f"store(q{i}.items[j], v{number});")
+    for i, reduction in enumerate(chain.reductions):
+        combine = f"{COMBINED[reduction.how]}()"
+        inner.append(f"sums[{i}][j] = {combine}(sums[{i}][j], v{reduction.value});")
+    lines += ["#pragma unroll", "for (int j = 0; j < WIDTH; ++j) {"]
+    lines += [f"    {line}" for line in inner]
+    lines += ["}"]
+    return lines + [f"store_items(a.y{i} + {whole}, q{i});" for i in range(len(chain.outputs))]
+
+
+def _place(moves: Sequence[bool]) -> str:
+    """Where an operand has its element: the number, row-major, of the axes along which it moves."""
+    text = ""
+    for axis, moving in enumerate(moves):
+        if moving:
+            before = f"({text})" if "+" in text else text
+            text = f"{before} * a.n{axis} + i{axis}" if text else f"i{axis}"
+    return text or "0"
+
+
+def declared(chain: Chain) -> str:
+    """The parameters of a kernel that stand for the fields of ``Arrays``."""
+    parameters = [f"const {TYPES[x.dtype][0]}* x{i}" for i, x in enumerate(chain.inputs)]
+    parameters += [f"{TYPES[dtype][0]}* y{i}" for i, (_, dtype) in enumerate(chain.outputs)]
+    parameters += [f"{TYPES[r.dtype][0]}* z{i}" for i, r in enumerate(chain.reductions)]
+    parameters += [f"Count n{axis}" for axis in range(chain.axes)]
+    return ", ".join([*parameters, *[f"float s{i}" for i in range(len(chain.reductions))]])
+
+
+def filled(chain: Chain) -> str:
+    """``Arrays``, made from those parameters."""
+    names = [f"x{i}" for i in range(len(chain.inputs))]
+    names += [f"y{i}" for i in range(len(chain.outputs))]
+    names += [f"z{i}" for i in range(len(chain.reductions))]
+    names += [f"n{axis}" for axis in range(chain.axes)]
+    names += [f"s{i}" for i in range(len(chain.reductions))]
+    return f"const Arrays a = {{{', '.join(names)}}};"

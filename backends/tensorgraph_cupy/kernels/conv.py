@@ -1,0 +1,133 @@
+"""Convolution by cuDNN, or as a product of matrices where that is all it is, or all there is."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+from tensorgraph.spec import Shaped
+from tensorgraph_cupy.kernels import matmul, windows
+from tensorgraph_cupy.kernels.arrays import Arrays
+from tensorgraph_cupy.kernels.precision import arithmetic, factor
+from tensorgraph_cupy.kernels.view import View
+from tensorgraph_cupy.lib import MissingError, UnsupportedError
+from tensorgraph_cupy.lib.choices import fastest
+from tensorgraph_cupy.lib.convolution import Convolution, Ints, Pairs
+from tensorgraph_cupy.lib.cudnn import Cudnn, Plan
+
+
+def scratch(device: Any, problem: Convolution) -> int:
+    """The bytes that ``launch`` needs besides: where cuDNN has no plan, or is not here."""
+    return 0 if problem.is_product() or _plan(device, problem) else windows.scratch(problem)
+
+
+def launch(
+    device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int = 0, scratch: int = 0
+) -> None:
+    """Compute the one of x, w and y that ``problem.kind`` names from the others, by addresses;
+    ``scratch`` is that of as many bytes as the function of that name says."""
+    given = {"x": x, "w": w, "y": y, "bias": bias}
+    if problem.is_product():
+        epilogue = matmul.Epilogue(problem.epilogue, bias)
+        operands = _matrices(problem, given)
+        matmul.launch(device, *operands, how=problem.arithmetic, epilogue=epilogue)
+    elif (plan := _plan(device, problem)) is not None:
+        device.library("cudnn").run(plan, given)
+    else:
+        windows.launch(device, problem, scratch=scratch, **given)
+
+
+def _plan(device: Any, problem: Convolution) -> Plan | None:
+    """cuDNN's plan; None where it has none or is not here."""
+    try:
+        library: Cudnn = device.library("cudnn")
+        return library.plan(problem)
+    except (MissingError, UnsupportedError):
+        return None
+
+
+def tune(device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int = 0) -> None:
+    """Find the fastest way on these addresses, whose results are overwritten; it is taken from
+    then on. It takes a second or so, unless it was found before."""
+    given = {"x": x, "w": w, "y": y, "bias": bias}
+    if problem.is_product():
+        epilogue = matmul.Epilogue(problem.epilogue, bias)
+        operands = _matrices(problem, given)
+        matmul.tune(device, *operands, how=problem.arithmetic, epilogue=epilogue)
+        return
+    if _plan(device, problem) is None:
+        return
+    library: Cudnn = device.library("cudnn")
+    if library.choices.get(problem) is None:
+        numbers = library.candidates(problem)
+        plans = [library.plan(problem, number) for number in numbers]
+        best = fastest(device, [partial(library.run, plan, given) for plan in plans])
+        library.choices.put(problem, numbers[best])
+
+
+def _matrices(problem: Convolution, addresses: dict[str, int]) -> tuple[View, View, View]:
+    """Of a convolution that is a product: with channels last, images are (pixels, channels), and
+    the filters (F, C)."""
+    pixels, c, f = problem.images * math.prod(problem.size), problem.channels, problem.filters
+    images = View(addresses["x"], (pixels, c), (c, 1), problem.dtype)
+    filters = View(addresses["w"], (f, c), (c, 1), problem.dtype)
+    outputs = View(addresses["y"], (pixels, f), (f, 1), problem.dtype)
+    operands = {
+        "y": (images, filters.turned, outputs),
+        "x": (outputs, filters, images),
+        "w": (outputs.turned, images, filters),
+    }
+    return operands[problem.kind]
+
+
+def conv(
+    arrays: Arrays, x: Any, w: Any, *, stride: Ints, padding: Pairs, dilation: Ints, groups: int
+) -> Any:
+    sizes = (x.shape[0], x.shape[1], w.shape[0], x.shape[2:], w.shape[2:])
+    return _run(arrays, Convolution("y", *sizes, stride, padding, dilation, groups), x=x, w=w)
+
+
+def conv_input(
+    arrays: Arrays,
+    y: Any,
+    w: Any,
+    *,
+    size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    sizes = (y.shape[0], w.shape[1] * groups, w.shape[0], size, w.shape[2:])
+    return _run(arrays, Convolution("x", *sizes, stride, padding, dilation, groups), y=y, w=w)
+
+
+def conv_weight(
+    arrays: Arrays,
+    x: Any,
+    y: Any,
+    *,
+    size: Ints,
+    stride: Ints,
+    padding: Pairs,
+    dilation: Ints,
+    groups: int,
+) -> Any:
+    sizes = (x.shape[0], x.shape[1], y.shape[1], x.shape[2:], size)
+    return _run(arrays, Convolution("w", *sizes, stride, padding, dilation, groups), x=x, y=y)
+
+
+def _run(arrays: Arrays, problem: Convolution, **operands: Any) -> Any:
+    """The op on arrays: their factors rounded as the precision says, their channels last."""
+    held = {name: arrays.channels_last(factor(x)) for name, x in operands.items()}
+    (dtype,) = {x.dtype for x in held.values()}
+    problem = problem._replace(dtype=str(dtype), arithmetic=arithmetic())
+    out = held[problem.kind] = arrays.empty(problem.shapes()[problem.kind], dtype)
+    held["scratch"] = arrays.xp.empty(scratch(arrays.device, problem), "uint8")
+    launch(arrays.device, problem, **{name: arrays.address(x) for name, x in held.items()})
+    return out if problem.dtype == "float32" else out.astype("float32")
+
+
+def supports(*specs: Shaped, **geometry: Any) -> bool:
+    return all(s.dtype == "float32" and 0 not in s.shape for s in specs)

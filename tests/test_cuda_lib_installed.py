@@ -1,0 +1,259 @@
+"""NVIDIA's libraries where they are installed, without a GPU: cuBLASLt's header against what is
+declared of it, and cuDNN's plans for an H200 that is only described (tests/h200_described.json,
+written by hand from the published properties). No kernel runs: this is no test of the GPU."""
+
+import ctypes
+import importlib.metadata
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cudnn_double import FrontendDouble, interpret
+from emulated_device import EmulatedDevice
+from tensorgraph_cupy.kernels import im2col
+from tensorgraph_cupy.lib import cudnn, header, loading
+from tensorgraph_cupy.lib.convolution import Convolution
+from tensorgraph_cupy.lib.cublaslt import Cublaslt, Matrix, Plan, Product
+
+from tensorgraph.errors import BackendError
+
+H200 = Path(__file__).with_name("h200_described.json")
+
+
+def headers():
+    """The text of the headers in the wheel nvidia-cublas."""
+    try:
+        files = importlib.metadata.files("nvidia-cublas") or []
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("the package nvidia-cublas is not installed: its header is not read")
+    names = {"cublasLt.h", "cublas_api.h", "library_types.h"}
+    found = [Path(str(f.locate())) for f in files if f.name in names]
+    text = "".join(f.read_text("utf-8") for f in found)
+    runtime = [f.parent / "library_types.h" for f in found]  # the wheel nvidia-cuda-runtime's
+    return text + next((f.read_text("utf-8") for f in runtime if f.exists()), "")
+
+
+ENUMERATIONS = [
+    e for e in vars(header).values() if isinstance(e, type) and issubclass(e, header.IntEnum)
+]
+
+
+def value_of(name, text):
+    found = re.search(rf"^\s*{name}\s*=\s*([^,}}/]+?)\s*(,|}}|/|$)", text, re.M)
+    assert found, f"{name} is not in the header"
+    words = re.split(r"([^\w]+)", found[1])
+    known = [str(value_of(w, text)) if w.startswith("CUBLAS") else w for w in words]
+    return eval("".join(known))
+
+
+@pytest.mark.parametrize("enumeration", ENUMERATIONS[1:], ids=lambda e: e.__name__)
+def test_values_are_the_headers(enumeration):
+    text = headers()
+    if enumeration is header.Data and "CUDA_R_16BF" not in text:
+        pytest.skip("the package nvidia-cuda-runtime, with library_types.h, is not installed")
+    assert {m.name: m.value for m in enumeration} == {
+        m.name: value_of(m.name, text) for m in enumeration
+    }
+
+
+SIZES = {"uint32_t": 4, "int32_t": 4, "uint64_t": 8, "int64_t": 8, "void *": 8}
+
+
+@pytest.mark.parametrize("attribute", header.VALUES)
+def test_attributes_have_the_size_that_the_header_gives(attribute):
+    """The comment before each attribute begins with its type."""
+    text = headers()
+    before = text[: re.search(rf"^\s*{attribute} = ", text, re.M).start()]
+    comment = before[before.rindex("/**") :]
+    (kind, *_) = (k for k in SIZES if re.search(rf"\* (.*: )?(const )?{re.escape(k)}", comment))
+    held = header.VALUES[attribute]
+    assert ctypes.sizeof(held) == SIZES[kind]
+    assert kind.endswith("*") or kind.startswith("u") == (held(-1).value > 0)
+
+
+def test_structures_are_the_headers():
+    text = headers()
+    algorithm = re.search(r"uint64_t data\[(\d+)\];\s*} cublasLtMatmulAlgo_t;", text)
+    assert ctypes.sizeof(header.Algorithm) == 8 * int(algorithm[1])
+    before = text[: text.index("} cublasLtMatmulHeuristicResult_t;")]
+    body = re.sub(r"/\*.*?\*/", "", before[before.rindex("typedef struct") :], flags=re.S)
+    fields = re.findall(r"(\w+) (\w+)(\[\d+\])?;", body)
+    assert [name for _, name, _ in fields] == [name for name, _ in header.Heuristic._fields_]
+    kinds = {
+        "cublasLtMatmulAlgo_t": header.Algorithm,
+        "size_t": ctypes.c_size_t,
+        "cublasStatus_t": ctypes.c_int,
+        "float": ctypes.c_float,
+        "int": ctypes.c_int,
+    }
+    for (kind, name, many), (_, held) in zip(fields, header.Heuristic._fields_, strict=True):
+        wanted = kinds[kind] * int(many[1:-1]) if many else kinds[kind]
+        assert ctypes.sizeof(held) == ctypes.sizeof(wanted), name
+
+
+@pytest.mark.parametrize("name", header.SIGNATURES)
+def test_signatures_are_the_headers(name):
+    found = re.search(rf"\b(\w+) CUBLASWINAPI {name}\(([^)]*)\)", headers())
+    assert (found[1] == "size_t") == (name == "cublasLtGetVersion")
+    text = re.sub(r"//.*|/\*.*?\*/", "", found[2])
+    arguments = [a.strip() for a in text.split(",") if a.strip() not in ("", "void")]
+    wide = {"uint64_t": ctypes.c_uint64, "int64_t": ctypes.c_int64, "size_t": ctypes.c_size_t}
+    pointers = ("Handle_t", "Desc_t", "Layout_t", "Preference_t", "Stream_t")
+
+    def kind(argument):
+        type_ = argument.removeprefix("const ").rsplit(" ", 1)[0]
+        if "*" in argument or "[]" in argument or type_.endswith(pointers):
+            return ctypes.c_void_p
+        return wide.get(type_, ctypes.c_int)
+
+    assert [kind(a) for a in arguments] == list(header.SIGNATURES[name])
+
+
+def test_calls_reach_the_library():
+    """Without a handle it refuses each, with a status that says so: what is passed has arrived."""
+    try:
+        library = Cublaslt(loading.cublaslt(), EmulatedDevice())
+    except loading.MissingError as error:
+        pytest.skip(f"cuBLASLt is not called: {error}")
+    library._handle = ctypes.c_void_p(None)
+    matrix = Matrix(4)
+    product = Product(4, 4, 4, matrix, matrix, matrix)
+    refused = r"failed with CUBLAS_STATUS_NOT_INITIALIZED \(1\)"
+    with pytest.raises(BackendError, match=f"cublasLtMatmulAlgoGetHeuristic {refused}"):
+        library.plan(product)
+    plan = Plan(product, *library.describe(product), [header.Heuristic()])
+    with pytest.raises(BackendError, match=f"cublasLtMatmul {refused}"):
+        library.run(plan, 256, 512, 768)
+
+
+# cuDNN: plans for a GPU that is not there -----------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def frontend():
+    try:
+        return loading.cudnn()
+    except loading.MissingError as error:
+        pytest.skip(f"cuDNN's plans are not built: {error}")
+
+
+@pytest.fixture(scope="module")
+def library(frontend):
+    described = frontend.create_device_properties(H200.read_text("utf-8"))
+    place = {"device_property": described, "sm_version": 90}
+    return cudnn.Cudnn(frontend, EmulatedDevice(), place)
+
+
+def problem(kind, images, channels, size, filters, kernel, stride=1, padding=None, **more):
+    axes = len(size)
+    pads = ((kernel // 2,) * 2,) * axes if padding is None else (padding,) * axes
+    sizes = (images, channels, filters, size, (kernel,) * axes)
+    return Convolution(kind, *sizes, (stride,) * axes, pads, (1,) * axes, **more)
+
+
+RESNET = [  # channels, size, filters, kernel, stride: ResNet-50's convolutions but the first
+    *[(64, 56, 64, 1, 1), (64, 56, 64, 3, 1), (64, 56, 256, 1, 1), (256, 56, 64, 1, 1)],
+    *[(256, 56, 128, 1, 1), (128, 56, 128, 3, 2), (128, 28, 512, 1, 1), (256, 56, 512, 1, 2)],
+    *[(512, 28, 128, 1, 1), (128, 28, 128, 3, 1), (512, 28, 256, 1, 1), (256, 28, 256, 3, 2)],
+    *[(256, 14, 1024, 1, 1), (512, 28, 1024, 1, 2), (1024, 14, 256, 1, 1), (256, 14, 256, 3, 1)],
+    *[(1024, 14, 512, 1, 1), (512, 14, 512, 3, 2), (512, 7, 2048, 1, 1), (1024, 14, 2048, 1, 2)],
+    *[(2048, 7, 512, 1, 1), (512, 7, 512, 3, 1)],
+]
+OTHERS = {
+    "LeNet's first": lambda k, **p: problem(k, 64, 1, (28, 28), 6, 5, **p),
+    "LeNet's second": lambda k, **p: problem(k, 64, 6, (14, 14), 16, 5, padding=(0, 0), **p),
+    "colour": lambda k, **p: problem(k, 128, 3, (32, 32), 32, 3, **p),
+    "a stem of 8 channels": lambda k, **p: problem(k, 256, 8, (224, 224), 64, 7, 2, **p),
+    "one axis": lambda k, **p: problem(k, 8, 4, (50,), 6, 3, **p),
+    "a volume": lambda k, **p: problem(k, 2, 4, (8, 9, 10), 6, 3, **p),
+    "unequal padding": lambda k, **p: problem(k, 8, 4, (12, 12), 6, 3, padding=(0, 2), **p),
+    "groups": lambda k, **p: problem(k, 8, 16, (12, 12), 16, 3, groups=2, **p),
+    "depthwise": lambda k, **p: problem(k, 8, 32, (12, 12), 32, 3, groups=32, **p),
+    "whole images": lambda k, **p: problem(k, 4, 8, (6, 6), 8, 6, padding=(0, 0), **p),
+}
+PRECISIONS = {
+    "bfloat16": {"dtype": "bfloat16"},
+    "tf32": {"arithmetic": "tf32"},
+    "float32": {},
+    "strict": {"arithmetic": "strict"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bfloat16", "tf32"])
+@pytest.mark.parametrize("kind", "yxw")
+def test_resnet_50_has_plans_without_copies(library, kind, precision):
+    """Channels-last is what cuDNN computes in: no plan asks for the space of a converted tensor."""
+    for channels, size, filters, kernel, stride in RESNET:
+        asked = problem(kind, 128, channels, (size, size), filters, kernel, stride)
+        if asked.is_product():  # kernels/conv.py takes it to cuBLASLt
+            continue
+        plan = library.plan(asked._replace(**PRECISIONS[precision]))
+        images = 128 * channels * size**2 * (2 if precision == "bfloat16" else 4)
+        assert plan.workspace < max(images // 8, 16 << 20), asked
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("kind", "yxw")
+@pytest.mark.parametrize("name", OTHERS)
+def test_shapes_of_other_kinds_have_plans(library, name, kind, precision):
+    asked = OTHERS[name](kind, **PRECISIONS[precision])
+    assert library.plan(asked).workspace <= cudnn.WORKSPACE
+    for epilogue in ("bias", "bias_relu") if kind == "y" else ():
+        plan = library.plan(asked._replace(epilogue=epilogue))
+        assert plan.order == [1, 2, 3, 4]
+    assert library.candidates(asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("by_order", [True, False])
+def test_both_ways_of_running_reach_cudnn(library, by_order, monkeypatch):
+    """Without a handle it refuses: what is passed has arrived."""
+    monkeypatch.setattr(library, "_handle", 0)
+    monkeypatch.setattr(library, "_stream", 0)
+    plan = cudnn.Plan(library.plan(OTHERS["groups"]("y")).graph, by_order=by_order)
+    with pytest.raises(RuntimeError, match="handle == __null"):
+        library.run(plan, {"x": 256, "w": 512, "y": 768, "bias": 0})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epilogue", ["none", "bias", "bias_relu"])
+@pytest.mark.parametrize("kind", "yxw")
+@pytest.mark.parametrize("name", ["one axis", "a volume", "unequal padding", "groups"])
+def test_the_real_graph_says_what_the_double_says(library, name, kind, epilogue):
+    """And computes the convolution, when NumPy does what it says."""
+    if epilogue != "none" and kind != "y":
+        return
+    asked = OTHERS[name](kind, epilogue=epilogue)
+    real = json.loads(str(library.graph(asked)))
+    double = cudnn.Cudnn(FrontendDouble(EmulatedDevice()), EmulatedDevice()).graph(asked)
+    described = json.loads(str(double))
+    for ours, theirs in zip(described["nodes"], real["nodes"], strict=True):
+        keys = {k for k in ours if k not in ("inputs", "outputs")}
+        assert {k: theirs[k] for k in keys} == {k: ours[k] for k in keys}
+        assert theirs["inputs"].keys() == ours["inputs"].keys()
+        assert theirs["outputs"].keys() == ours["outputs"].keys()
+    for uid in map(str, cudnn.UIDS.values()):
+        if uid in described["tensors"]:
+            for key in ("dim", "stride", "data_type"):
+                assert real["tensors"][uid][key] == described["tensors"][uid][key]
+    draw = np.random.default_rng(0).standard_normal
+    held = {k: np.moveaxis(draw(s), 1, -1).astype("float32") for k, s in asked.shapes().items()}
+    held = {k: np.ascontiguousarray(a) for k, a in held.items()}
+    held["bias"] = draw(asked.filters).astype("float32")
+    interpret(real, {uid: held[k].ctypes.data for k, uid in cudnn.UIDS.items()})
+    given = {k: getattr(asked, k) for k in ("stride", "padding", "dilation", "groups")}
+    x, w, y = (np.moveaxis(held[k], -1, 1).astype("float64") for k in "xwy")
+    want = {
+        "y": lambda: im2col.conv(np, x, w, **given),
+        "x": lambda: im2col.conv_input(np, y, w, size=asked.size, **given),
+        "w": lambda: im2col.conv_weight(np, x, y, size=asked.kernel, **given),
+    }[kind]()
+    if epilogue != "none":
+        want = want + held["bias"].reshape(-1, *[1] * len(asked.size))
+    want = np.maximum(want, 0) if epilogue == "bias_relu" else want
+    got = {"y": y, "x": x, "w": w}[kind]
+    np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
