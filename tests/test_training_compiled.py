@@ -100,15 +100,49 @@ def test_a_loss_that_is_finite_when_it_is_looked_at_again(tmp_path, compiler):
     assert np.isfinite(run.model.inner.weight.numpy()).all()
 
 
-def test_nothing_that_is_kept_is_spoilt(tmp_path, compiler):
+@pytest.fixture(params=[False, True], ids=["read at once", "read together"])
+def asynchronous(request, monkeypatch):
+    """Losses are read many steps later where a backend says that reading waits for a device."""
+    monkeypatch.setattr(type(tg.config.get_backend("numpy")), "asynchronous", request.param, False)
+
+
+def test_nothing_that_is_kept_is_spoilt(tmp_path, compiler, asynchronous):
     run, notes = trained(tmp_path, "grows", epochs=2, optimizer={"name": "sgd", "lr": 1e-4})
     assert not hasattr(notes, "error"), "this one is stable"
     run.lr, run.progress.epoch = 1e3, 1
     with pytest.raises(scores.DivergedError, match=f"weights of epoch . are kept in {tmp_path}"):
         run.fit()
+    assert run.progress.epoch == 1 and math.isfinite(run.progress.loss_sum)
     for file in ("model", "checkpoint"):
         for x in load_file(Path(tmp_path, f"{file}.safetensors")).values():
             assert x.dtype.kind != "f" or np.isfinite(x).all()
+
+
+def noting(losses, counts):
+    """``losses.read``, which also notes how many there are to read."""
+    read = losses.read
+
+    def run(progress):
+        counts.append(len(losses.unread))
+        return read(progress)
+
+    return run
+
+
+def test_losses_are_the_same_however_late_they_are_read(monkeypatch, tmp_path):
+    records, waits = [], []
+    for later in (False, True):
+        monkeypatch.setattr(type(tg.config.get_backend("numpy")), "asynchronous", later, False)
+        install()
+        table = {"data": {"name": "digits"}, "model": "small", "train": {"epochs": 2}}
+        run = prepare.run(prepare.named(runfile.settings(table, {}, "test")))
+        run.folder = tmp_path / str(later)
+        run.folder.mkdir()
+        monkeypatch.setattr(run.losses, "read", noting(run.losses, waits))
+        run.fit()
+        records.append([(r["loss"], r["val_loss"]) for r in run.records])
+    assert records[0] == records[1]
+    assert {n for n in waits if n} == {1, 16, 4}  # 20 batches an epoch: 16 and 4
 
 
 def test_images_are_asked_about_once_by_plans_where_that_pays(monkeypatch, tmp_path, compiler):

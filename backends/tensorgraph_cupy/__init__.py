@@ -1,7 +1,7 @@
 """The CuPy (CUDA) backend: one NVIDIA GPU."""
 
 from tensorgraph import Backend, hookimpl
-from tensorgraph.hookspecs import Register, RegisterBackend
+from tensorgraph.hookspecs import Register, RegisterBackend, RegisterCompiler
 
 
 def make() -> Backend:
@@ -13,6 +13,11 @@ def make() -> Backend:
 @hookimpl
 def register_backends(register: RegisterBackend) -> None:
     register("cupy", make)
+
+
+@hookimpl
+def register_compilers(register: RegisterCompiler) -> None:
+    register(backend="cupy", name="graph", compiler="tensorgraph_cupy.plan.runner:compile_program")
 
 
 @hookimpl

@@ -23,6 +23,7 @@ from tensorgraph_train import (
 from tensorgraph_train.checkpoint import Card, Progress
 from tensorgraph_train.feed import Feed
 from tensorgraph_train.finite import first_nonfinite
+from tensorgraph_train.losses import Losses, diverged
 from tensorgraph_train.runfile import Settings
 from tensorgraph_train.scores import DivergedError
 
@@ -55,7 +56,7 @@ class Run:
         self.folder = Path()
         self.progress = Progress()
         self.records: list[dict[str, Any]] = []
-        self.loss_value = math.nan  # of the last batch
+        self.losses = Losses()
         self.best: dict[str, Any] = {}
         self.seconds = 0.0  # that training took, since the start or resumption
         self.loss = tasks.loss(train, images)
@@ -89,6 +90,12 @@ class Run:
         tasks.check_loss(train, images, self.loss, augment.mixing(train.augment))
         if self.penalty is not None:
             self._penalty()
+
+    @property
+    def loss_value(self) -> float:
+        """The loss of the last batch."""
+        self.losses.read(self.progress)
+        return self.losses.value
 
     @property
     def batches(self) -> int:
@@ -146,12 +153,15 @@ class Run:
         before = progress.seen
         self._freeze()
         for batch, x in self.source.ahead(self._batches()[progress.batch :]):
-            if not self._train(batch, x):
-                raise DivergedError(self._diverged())
+            self._train(batch, x)
+            if len(self.losses.unread) >= self.losses.behind:
+                self._check()
             self._tell("on_batch")
             if time.perf_counter() - saved >= train.checkpoint_every:
+                self._check()
                 self.save()
                 saved = time.perf_counter()
+        self._check()
         tg.config.get_backend().synchronize()
         seconds = time.perf_counter() - start
         record = {
@@ -194,17 +204,16 @@ class Run:
         self.repeats = augment.repeats(order)
         return list(self.feed.batches(order, train.batch_size))
 
-    def _train(self, batch: Any, x: tg.Tensor) -> bool:
-        """One step; whether its loss is finite. If not, the update has spoilt the weights."""
-        progress = self.progress
+    def _train(self, batch: Any, x: tg.Tensor) -> None:
+        """One step, whose loss is read later."""
         self.optimizer.lr = self._rate()
-        self.loss_value = self.step(*self._inputs(batch, x)).item()
-        if not math.isfinite(self.loss_value):
-            return False
-        progress.loss_sum += self.loss_value * len(batch)
-        progress.seen += len(batch)
-        progress.batch += 1
-        return True
+        self.losses.add(self.step(*self._inputs(batch, x)), len(batch))
+        self.progress.batch += 1
+
+    def _check(self) -> None:
+        """Nothing is kept after a loss that is not finite: that update has spoilt the weights."""
+        if not self.losses.read(self.progress):
+            raise DivergedError(self._diverged())
 
     def _inputs(self, batch: Any, x: tg.Tensor) -> tuple[Any, ...]:
         """What the step takes of the batch that comes next, augmented, and what callbacks add. An
@@ -260,37 +269,28 @@ class Run:
 
     def _diverged(self) -> str:
         """Say where the loss stopped being finite; the weights are left as that step found them."""
-        loss = self.loss_value
+        loss = self.losses.value
         batch = self._go_back()
-        progress = self.progress
         ((_, x),) = self.source.ahead([batch])
         inputs = self._inputs(batch, x)
         where = first_nonfinite(lambda: self._forward(*inputs))
-        state = checkpoint.host(self.model.state())
-        spoilt = [k for k, x in state.items() if x.dtype.kind == "f" and not np.isfinite(x).all()]
-        after = f" ({', '.join(spoilt[:3])} since the update before)" if spoilt else ""
-        kept = (
-            f"The weights of epoch {progress.best_epoch} are kept in {self.folder}"
-            if progress.best_epoch
-            else "No epoch was finished, so no weights are kept"
-        )
-        return (
-            f"the loss is {loss} in epoch {progress.epoch + 1}, batch "
-            f"{progress.batch + 1} of {self.batches}, and the run is stopped: "
-            f"{where or 'each op of it was finite when it was run again'}{after}. Lower "
-            f"train.optimizer.lr (it is {self.optimizer.lr:g}) or set train.clip_norm. {kept}"
-        )
+        return diverged(self, loss, where)
 
     def _go_back(self) -> Any:
         """To before the batch whose loss is not finite: to the last checkpoint, and from there once
         more. Returns that batch."""
-        end, done = self.progress.batch, False
+        done, unread = False, self.losses.unread
         while not done:
+            end = self.progress.batch - len(unread)  # sooner if other kernels run now than then
+            unread.clear()
             self.resume()
             batches = self._batches()
-            again = self.source.ahead(batches[self.progress.batch : end])
-            done = all(self._train(batch, x) for batch, x in again)
-            end = self.progress.batch  # sooner if other kernels run now than then
+            done = True
+            for batch, x in self.source.ahead(batches[self.progress.batch : end]):
+                self._train(batch, x)
+                done = self.losses.read(self.progress)
+                if not done:
+                    break
         self.optimizer.lr = self._rate()
         return batches[end]
 

@@ -1,0 +1,93 @@
+"""From a program to tasks in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tensorgraph import config, execute
+from tensorgraph.backend import Backend
+from tensorgraph.program import Call, Program, Value
+from tensorgraph_cupy.device import Device
+from tensorgraph_cupy.kernels.precision import arithmetic
+from tensorgraph_cupy.plan.chains import Chained, Together
+from tensorgraph_cupy.plan.fuse import fused
+from tensorgraph_cupy.plan.groups import grouped
+from tensorgraph_cupy.plan.halves import Halves
+from tensorgraph_cupy.plan.lower import lowered
+from tensorgraph_cupy.plan.rewrite import Rewriting
+from tensorgraph_cupy.plan.setting import Setting
+from tensorgraph_cupy.plan.tasks import Eager, Lowered, Task
+
+
+class Planner:
+    """Decides what runs, how, and in which order; ``program`` is as it runs."""
+
+    def __init__(self, program: Program, backend: Backend, device: Device) -> None:
+        self.backend = backend
+        halves = Halves(program) if config.current().precision.value == "bfloat16" else None
+        work = Rewriting(program, halves=halves)
+        self.program, self.layout, self.storage = work.program, work.layout, work.storage
+        self.chained = work.groups
+        self.setting = Setting(device, arithmetic(), self.layout, self.storage)
+        self.numbers = {
+            x: np.asarray(backend.to_host(tensor.data)).item()
+            for x, tensor in program.constants.items()
+            if x.spec.shape == ()
+        }
+        roots = {x: self.layout.root(x) for x in self.layout.views}
+        groups = grouped(self.program.calls, lambda call: self.chained.get(call.out), roots)
+        outside = self._outside(groups)
+        tasks = [self._task(group, outside) for group in groups]
+        tasks = fused(tasks, self.layout, self.program.results(), self.setting)
+        self.tasks = self._together(tasks)
+
+    def _outside(self, groups: Sequence[Sequence[Call]]) -> set[Value]:
+        """What others read than the group that makes it, or as a view."""
+        number = {call.out: i for i, group in enumerate(groups) for call in group}
+        read = {self.layout.root(x) for x in self.program.results()}
+        for i, group in enumerate(groups):
+            for x in (x for call in group for x in call.inputs):
+                root = self.layout.root(x)
+                if number.get(root) != i or root is not x:
+                    read.add(root)
+        return read
+
+    def _task(self, group: Sequence[Call], outside: set[Value]) -> Task:
+        call = group[0]
+        if call.out in self.chained:
+            return Chained(group, outside, self.numbers, self.storage)
+        make = lowered(call, self.setting)
+        if make is not None:
+            return Lowered(call.op.name, group, make)
+        specs = tuple(x.spec for x in call.inputs)
+        params = dict(call.params)
+        made = execute.settle(call.op, self.backend, specs, params, config.current())
+        return Eager(call, made.kernel, made.params)
+
+    def _together(self, tasks: list[Task]) -> list[Task]:
+        """The same chain over several tensors, where no task reads what it makes, is one task, in
+        the end."""
+        read = {self.layout.root(x) for task in tasks for x in task.inputs}
+        same: dict[object, list[Chained]] = {}
+        for task in tasks:
+            if isinstance(task, Chained) and task.alone and not read & set(task.outputs):
+                same.setdefault(task.chain, []).append(task)
+        last: list[Task] = []
+        for chains in same.values():
+            if len(chains) > 1:
+                last.append(Together(chains))
+                tasks = [task for task in tasks if task not in chains]
+        return [*tasks, *last]
+
+
+def segments(tasks: Sequence[Task]) -> list[list[Task]]:
+    """Tasks that a CUDA graph holds together, and, each alone, those that none can hold."""
+    found: list[list[Task]] = []
+    for task in tasks:
+        if found and task.captured and found[-1][-1].captured:
+            found[-1].append(task)
+        else:
+            found.append([task])
+    return found

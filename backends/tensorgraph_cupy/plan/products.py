@@ -1,0 +1,136 @@
+"""Matrix products and convolutions by the libraries, with what these do to a result besides."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tensorgraph.program import Call, Value
+from tensorgraph_cupy.device import Device
+from tensorgraph_cupy.kernels import conv, matmul, windows
+from tensorgraph_cupy.kernels.view import View
+from tensorgraph_cupy.lib import MissingError, UnsupportedError
+from tensorgraph_cupy.lib.convolution import Convolution
+from tensorgraph_cupy.plan.layout import reshaped
+from tensorgraph_cupy.plan.setting import Make, Setting
+from tensorgraph_cupy.plan.tasks import Launch, Places
+
+ALIGNED = 256  # an address that stands for all that are as well aligned
+
+
+class Biased(NamedTuple):
+    """What is done to a result besides: "bias" or "bias_relu", with which bias, and to where."""
+
+    name: str
+    bias: Value
+    out: Value
+
+
+def product(call: Call, setting: Setting, biased: Biased | None = None) -> Make | None:
+    """What binds a matmul; None where the library has nothing for it."""
+    x, y = call.inputs
+    if x.spec.dtype not in matmul.DTYPES or not setting.has("cublaslt"):
+        return None
+    how = "float64" if x.spec.dtype == "float64" else setting.arithmetic
+    if biased is not None and not _supported(call, setting, how, biased):
+        return None
+
+    def make(places: Places) -> Launch:
+        target = call.out if biased is None else biased.out
+        given = _matrices(*(places.view(value) for value in (x, y, target)))
+        epilogue = matmul.PLAIN
+        if biased is not None:
+            epilogue = matmul.Epilogue(biased.name, places.address(biased.bias))
+        return lambda device: matmul.launch(device, *given, how=how, epilogue=epilogue)
+
+    return make
+
+
+def _matrices(x: View, y: View, out: View) -> tuple[View, View, View]:
+    """With an axis of one element for each that a vector lacks."""
+    axes = max(len(x.shape), len(y.shape))
+    if axes > 3:  # the result lies as one batch
+        batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        shape = (*batch, *out.shape[-2:])
+        strides = reshaped(out.shape, out.strides, shape)
+        assert strides is not None
+        out = out._replace(shape=shape, strides=strides)
+    row, column = len(x.shape) == 1, len(y.shape) == 1
+    if row:
+        x = x._replace(shape=(1, *x.shape), strides=(0, *x.strides))
+        at = len(out.shape) - (not column)
+        out = out._replace(shape=_put(out.shape, at, 1), strides=_put(out.strides, at, 0))
+    if column:
+        y = y._replace(shape=(*y.shape, 1), strides=(*y.strides, 0))
+        out = out._replace(shape=(*out.shape, 1), strides=(*out.strides, 1))
+    if out.strides[-1] != 1 and out.shape[-1] != 1:
+        return y.turned, x.turned, out.turned  # of three axes and more, the product lies turned
+    return x, y, out
+
+
+def _put(numbers: tuple[int, ...], at: int, number: int) -> tuple[int, ...]:
+    return (*numbers[:at], number, *numbers[at:])
+
+
+def _supported(call: Call, setting: Setting, how: str, biased: Biased) -> bool:
+    """Whether the library has an algorithm that does the rest too."""
+    x, y, out = (_imagined(value, setting) for value in (*call.inputs, biased.out))
+    if len(x.shape) + len(y.shape) + len(out.shape) != 6:
+        return False
+    library = setting.device.library("cublaslt")
+    try:
+        for needed, _ in matmul.products(x, y, out, how, matmul.Epilogue(biased.name, ALIGNED)):
+            library.plan(needed)
+    except (UnsupportedError, ValueError):
+        return False
+    return True
+
+
+def _imagined(value: Value, setting: Setting) -> View:
+    shape, strides = value.spec.shape, setting.layout[value].strides
+    return View(ALIGNED, shape, strides, setting.stored(value))
+
+
+def convolution(call: Call, setting: Setting, biased: Biased | None = None) -> Make | None:
+    """What binds a convolution or one of its gradients; where cuDNN has no plan, by gathered
+    windows, or None where these need a library that is not here."""
+    first, second = call.inputs
+    kind = {"conv": "y", "conv_input": "x", "conv_weight": "w"}[call.op.name]
+    names = {"y": ("x", "w"), "x": ("y", "w"), "w": ("x", "y")}[kind]
+    target = call.out if biased is None else biased.out
+    held = {names[0]: first, names[1]: second, kind: target}
+    dtype = setting.floating(*held.values())
+    if dtype is None or (biased is not None and setting.stored(biased.bias) != dtype):
+        return None
+    x, w, y = (held[name].spec.shape for name in ("x", "w", "y"))
+    p = call.params
+    geometry = (p["stride"], p["padding"], p["dilation"], p["groups"])
+    epilogue = "none" if biased is None else biased.name
+    sizes = (x[0], x[1], y[1], x[2:], w[2:])
+    problem = Convolution(kind, *sizes, *geometry, dtype, setting.arithmetic, epilogue)
+    if biased is not None:
+        held["bias"] = biased.bias
+    needed = 0 if _has_plan(problem, setting) else windows.scratch(problem)
+    if needed and (biased is not None or not setting.has("cublaslt")):
+        return None
+
+    def make(places: Places) -> Launch:
+        where = {name: places.address(value) for name, value in held.items()}
+
+        def run(device: Device) -> None:
+            conv.launch(device, problem, **where, scratch=places.scratch(device, needed))
+
+        return run
+
+    return make
+
+
+def _has_plan(problem: Convolution, setting: Setting) -> bool:
+    if problem.is_product():
+        return setting.has("cublaslt")
+    try:
+        setting.device.library("cudnn").plan(problem)
+    except (MissingError, UnsupportedError):
+        return False
+    return True

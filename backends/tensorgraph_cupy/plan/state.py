@@ -1,0 +1,52 @@
+"""Tensors whose values a plan keeps in memory of its own, to update them there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tensorgraph.tensor import Tensor
+from tensorgraph_cupy.device import Device
+from tensorgraph_cupy.kernels.arrays import Arrays
+from tensorgraph_cupy.kernels.move import View, copy
+from tensorgraph_cupy.kernels.view import view
+from tensorgraph_cupy.plan.layout import own_strides
+
+
+class Loan:
+    """A tensor's values in the memory that plans read and write. The tensor has them copied where
+    somebody else reads it."""
+
+    def __init__(self, tensor: Tensor, arrays: Arrays) -> None:
+        self.tensor = tensor
+        self.arrays = arrays
+        array = arrays.empty(tensor.shape, tensor.dtype)
+        self.memory = arrays.device.allocate(max(1, int(array.nbytes)))
+
+    def copy(self) -> Any:
+        return taken(self.arrays, self.arrays.device, self.tensor, self.memory.address)
+
+    def renew(self, device: Device) -> None:
+        """Take the tensor's values, which are in other hands or were replaced."""
+        put(self.arrays, device, self.tensor.data, self.memory.address)
+        self.tensor.lend(self)
+
+
+def loan(tensor: Tensor, arrays: Arrays) -> Loan:
+    """The loan of a tensor: the one that it has already, if it lies on this device."""
+    held = tensor.lender
+    return held if isinstance(held, Loan) and held.arrays is arrays else Loan(tensor, arrays)
+
+
+def put(arrays: Arrays, device: Device, array: Any, address: int) -> None:
+    """Copy an array's values to memory, where they lie in the usual order of axes."""
+    given = view(arrays, array)
+    target = View(address, given.dtype, own_strides(given.shape))
+    copy(device, given.shape, View(given.address, given.dtype, given.strides), target)
+
+
+def taken(arrays: Arrays, device: Device, like: Any, address: int) -> Any:
+    """A new array with the values at an address; ``like`` has its shape and dtype."""
+    out = arrays.empty(like.shape, like.dtype)
+    if out.nbytes:
+        device.copy(arrays.address(out), address, int(out.nbytes))
+    return out

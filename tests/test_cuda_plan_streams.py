@@ -1,0 +1,81 @@
+"""Plans on two streams, on the emulated device with an account of who touches which bytes: no two
+launches on different streams touch the same ones, one of them writing, without an event."""
+
+import numpy as np
+import pytest
+from cuda_libraries import opened
+from emulated_backend import EmulatedBackend
+from stream_order import OrderedDevice
+from tensorgraph_cupy.plan import aside, runner
+from tensorgraph_cupy.plan.placement import Placement
+from test_cuda_plan import WORKLOADS, Training, available
+
+import tensorgraph as tg
+from tensorgraph import execute
+
+pytestmark = pytest.mark.skipif(not available(), reason="g++ is not installed")
+
+
+def noted(self, task):
+    """A task's launch, which tells the device what it touches."""
+    launch, places = task.bind(self.places), self.places
+
+    def spans(values):
+        roots = {places.layout.root(x) for x in values}
+        return [(places.at[x], places.bytes_of(x)) for x in roots]
+
+    def run(device):
+        device.note(task.name, spans(task.inputs), spans(task.outputs))
+        launch(device)
+
+    return run
+
+
+@pytest.fixture
+def ordered(monkeypatch):
+    backend = EmulatedBackend(OrderedDevice(opened()))
+    monkeypatch.setitem(tg.plugins._backends, "cupy", backend)
+    monkeypatch.setattr(execute, "_calls", {})
+    monkeypatch.setattr(runner.Plan, "_bound", noted)
+    return backend
+
+
+def losses_of(name, backend):
+    with tg.use(backend=backend):
+        ours = Training(*WORKLOADS[name], compiled=backend == "cupy")
+        return ours.run(4), ours.step
+
+
+@pytest.mark.parametrize("beside", ["", "1"])
+@pytest.mark.parametrize("name", ["lenet5", "simple_cnn"])
+def test_streams_wait_for_each_other(monkeypatch, ordered, name, beside):
+    monkeypatch.setenv(aside.VARIABLE, beside)
+    want, _ = losses_of(name, "numpy")
+    got, step = losses_of(name, "cupy")
+    np.testing.assert_allclose(got, want, rtol=2e-5)  # replays take the last stream first
+    plan = step.plan.runner
+    gradients = [task.name for task in plan.aside]
+    assert set(gradients) == ({"conv_weight", "matmul"} if beside else set())
+    accesses = ordered.device.machine.accesses
+    streams = {stream for *_, stream, _, who in accesses if who in ("conv", "conv_weight")}
+    assert len(streams) == 1 + bool(beside)
+
+
+def test_the_account_finds_a_join_that_is_missing(monkeypatch, ordered):
+    monkeypatch.setenv(aside.VARIABLE, "1")
+    init = runner.Plan.__init__
+
+    def forgetful(self, *arguments):
+        init(self, *arguments)
+        self.joins = set()
+
+    monkeypatch.setattr(runner.Plan, "__init__", forgetful)
+    with pytest.raises(AssertionError, match="chains does not wait for"):
+        losses_of("simple_cnn", "cupy")
+
+
+def test_the_account_finds_memory_that_is_given_away_too_early(monkeypatch, ordered):
+    monkeypatch.setenv(aside.VARIABLE, "1")
+    monkeypatch.setattr(runner, "Placement", lambda *given: Placement(*given[:-1], {}))
+    with pytest.raises(AssertionError, match="does not wait for"):
+        losses_of("simple_cnn", "cupy")
