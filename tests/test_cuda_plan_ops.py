@@ -4,33 +4,10 @@ NumPy."""
 import numpy as np
 import pytest
 from op_cases import ALL
+from op_steps import LEFT_OUT, given, step_of
 from test_cuda_plan import available, emulated  # noqa: F401
 
 import tensorgraph as tg
-
-LEFT_OUT = ("uniform", "normal", "argsort")  # drawn anew; NumPy's is not stable, CuPy's is
-
-
-def given(case):
-    arrays = [np.asarray(x) for x in case.inputs]
-    tensors = [tg.tensor(x.astype(np.float32) if x.dtype == np.float64 else x) for x in arrays]
-    for x in tensors:
-        x.requires_grad = x.dtype.startswith("float")
-    return tensors
-
-
-def step_of(case):
-    """The op, and the gradients of its sum with weights in the floating inputs."""
-    call = case.call or getattr(tg.ops, case.op)
-
-    def step(*tensors):
-        out = call(*tensors, **case.params)
-        if not case.order or case.kink:
-            return [out]
-        floating = [x for x in tensors if x.requires_grad]
-        return [out, *tg.grad((out * out).sum(), floating)]
-
-    return step
 
 
 @pytest.mark.slow  # g++ compiles some hundreds of chains, once

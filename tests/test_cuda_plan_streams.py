@@ -4,11 +4,12 @@ launches on different streams touch the same ones, one of them writing, without 
 import numpy as np
 import pytest
 from cuda_libraries import opened
+from cuda_training import WORKLOADS, Training
 from emulated_backend import EmulatedBackend
 from stream_order import OrderedDevice
 from tensorgraph_cupy.plan import aside, runner
 from tensorgraph_cupy.plan.placement import Placement
-from test_cuda_plan import WORKLOADS, Training, available
+from test_cuda_plan import available
 
 import tensorgraph as tg
 from tensorgraph import execute

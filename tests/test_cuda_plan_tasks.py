@@ -3,8 +3,9 @@ given, beside the portable kernels in float64."""
 
 import numpy as np
 import pytest
+from cuda_training import SGD, WORKLOADS, Training
 from tensorgraph_cupy.plan import runner
-from test_cuda_plan import SGD, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
+from test_cuda_plan import available, check_memory, emulated  # noqa: F401
 
 import tensorgraph as tg
 from tensorgraph import config, execute

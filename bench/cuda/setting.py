@@ -4,6 +4,7 @@ take."""
 from __future__ import annotations
 
 import functools
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,10 +49,20 @@ class Setting:
             return torch, "cpu"
         return (torch, "cuda") if torch.cuda.is_available() else None
 
+    def text(self) -> str:
+        """What another process makes the same of: ``Setting.read(text)``."""
+        data = str(self.data) if self.data else None
+        return json.dumps([self.emulated, self.small, self.deadline, data])
+
+    @classmethod
+    def read(cls, text: str) -> Setting:
+        emulated, small, deadline, data = json.loads(text)
+        return cls(emulated, small, deadline, Path(data) if data else None)
+
 
 @functools.cache
 def _emulated() -> Any:
-    """The emulated backend takes the place of the GPU's: tests/ is on the path in a rehearsal."""
+    """The emulated backend takes the place of the GPU's; tests/ is on the path."""
     from emulated_backend import EmulatedBackend
 
     backend = tg.plugins._backends["cupy"] = EmulatedBackend()

@@ -1,0 +1,186 @@
+"""Conformance on the GPU: every check in one of several processes, and the repository's own tests
+of a backend. A row for each failure, and counts."""
+
+from __future__ import annotations
+
+import collections
+import os
+import random
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bench.cuda.process import Part, Row, ended, note
+from bench.cuda.setting import Setting
+
+WORKERS = 6  # at most: NVRTC compiles on the processors, and each process has memory on the GPU
+TESTS = 0.4  # of the time is for the repository's tests at least
+RESTART = 3  # the exit status of a worker whose GPU answers nothing but an error any more
+FRAMES = 5  # of a traceback that are told
+SETTING = "TENSORGRAPH_BENCH_SETTING"
+
+
+def run(setting: Setting, note: Callable[[Row], None]) -> None:
+    seed = random.SystemRandom().getrandbits(32)
+    note({"seed": seed})
+    with tempfile.TemporaryDirectory() as folder:
+        until = time.monotonic() + setting.left() * (1 - TESTS)
+        Checking(setting, note, seed, Path(folder)).run(until)
+        if setting.left() > 0:
+            run_tests(setting, note, Path(folder))
+
+
+class Checking:
+    """All checks, shared among processes that take every so many-th. One that a check ends is
+    started again after that check."""
+
+    def __init__(
+        self, setting: Setting, note: Callable[[Row], None], seed: int, folder: Path
+    ) -> None:
+        self.setting, self.note, self.seed, self.folder = setting, note, seed, folder
+        self.counts: dict[str, Row] = {}
+        self.count = 0  # of checks there are
+        self.done: set[int] = set()
+        self.at: dict[int, Row] = {}  # worker → the check that it began
+
+    def run(self, until: float) -> None:
+        workers = 1 if self.setting.emulated else min(WORKERS, max(1, (os.cpu_count() or 1) // 2))
+        parts = {i: self._start(i, i, workers) for i in range(workers)}
+        try:
+            while parts and time.monotonic() < until:
+                for i, part in list(parts.items()):
+                    status = part.process.poll()
+                    self._take(i, part.rows())
+                    if status is None:
+                        continue
+                    del parts[i]
+                    following = self._after(i, status, part, workers)
+                    if following is not None:
+                        parts[i] = self._start(i, following, workers)
+                time.sleep(0.05)
+        finally:
+            for i, part in parts.items():
+                part.stop()
+                self._take(i, part.rows())
+        for row in self.counts.values():
+            self.note(row)
+        left = self.count - len(self.done)
+        if left:
+            self.note({"left_out": f"{left} of {self.count} checks: their time was over"})
+
+    def _start(self, worker: int, first: int, step: int) -> Part:
+        words = ["bench.cuda.conformance", *map(str, (first, step, self.seed))]
+        self.at.pop(worker, None)
+        folder = self.folder / f"{worker}-{first}"
+        given = {SETTING: self.setting.text()}
+        return Part(words, folder, alone=False, environment=given)
+
+    def _after(self, worker: int, status: int, part: Part, workers: int) -> int | None:
+        """Where a worker that has ended has to go on; nowhere if it was through."""
+        if status == 0:
+            return None
+        at = self.at.get(worker)
+        if at is None or (status != RESTART and at["begun"] in self.done):
+            self._failed("a process of the checks", f"{ended(status)}{part.said()}")
+            return None
+        if status != RESTART:
+            self._failed(at["name"], f"its process {ended(status)}{part.said()}")
+            self.done.add(at["begun"])
+        return int(at["begun"]) + workers
+
+    def _take(self, worker: int, rows: list[Row]) -> None:
+        for row in rows:
+            if "begun" in row:
+                self.at[worker] = row
+                self.count = row["of"]
+            else:
+                self._count(row)
+
+    def _count(self, row: Row) -> None:
+        self.done.add(row["ended"])
+        for what, error, allowed, why in row["found"]:
+            count = self.counts.setdefault(what, {"checked": what, "count": 0, "failures": 0})
+            count["count"] += 1
+            failed = not error <= allowed
+            count["failures"] += failed
+            if allowed and error >= count.get("worst", 0.0):
+                count |= {"worst": error, "in": row["name"]}
+            if failed:
+                distance = {"error": error, "allowed": allowed} if allowed else {}
+                self._failed(f"{row['name']}: {what}", why, **distance)
+        if row["why"]:
+            self._failed(row["name"], row["why"])
+
+    def _failed(self, name: str, why: str, **more: Any) -> None:
+        self.note({"failed": name, **more, **({"why": why} if why else {})})
+
+
+def run_tests(setting: Setting, note: Callable[[Row], None], folder: Path) -> None:
+    """The repository's tests that take a backend, on this one: failures by name."""
+    if find_spec("pytest") is None:
+        note({"left_out": "the repository's tests: the package pytest is not installed"})
+        return
+    words = ["pytest", "-p", "bench.cuda.reported", "-p", "no:cacheprovider", "-W", "default"]
+    words += ["tests/test_shapes.py"] if setting.small else ["tests"]
+    if not setting.emulated and find_spec("xdist") is not None:
+        words += ["-n", str(WORKERS)]
+    counts: collections.Counter[str] = collections.Counter()
+
+    def take(rows: list[Row]) -> None:
+        for row in rows:
+            counts[row["outcome"]] += 1
+            if row["outcome"] == "failed":
+                note({"failed": row["test"], "why": row["why"]})
+
+    given = {SETTING: setting.text()}
+    part = Part([*words, "-k", "[cupy"], folder / "tests", alone=False, environment=given)
+    failed = part.follow(setting.deadline, take)
+    row = {"checked": "the repository's tests of backend cupy", "count": sum(counts.values())}
+    note({**row, "failures": counts["failed"], "skipped": counts["skipped"]})
+    if failed and not counts["failed"]:  # pytest itself: else its status says what is listed
+        note({"failed": "the repository's tests", "why": failed})
+    elif failed.startswith("cut"):
+        note({"left_out": "the repository's other tests: their time was over"})
+
+
+def work(first: int, step: int, seed: int) -> None:
+    """A worker: every ``step``-th check, the begin and the end of each noted."""
+    import numpy as np
+
+    setting = Setting.read(os.environ[SETTING])
+    backend = setting.backend()
+    from bench.cuda.checks import checks
+
+    every = checks(small=setting.small)
+    for i in range(first, len(every), step):
+        name, check = every[i]
+        note({"begun": i, "name": name, "of": len(every)})
+        found: list[Any] = []
+        why = ""
+        try:
+            for one in check(np.random.default_rng([seed, i])):
+                found.append(one)
+            backend.synchronize()  # what was launched may fail only now
+        except Exception as error:
+            why = "".join(traceback.format_exception(error)[-FRAMES:])
+        note({"ended": i, "name": name, "found": found, "why": why})
+        if why and not answers(backend):
+            sys.exit(RESTART)
+
+
+def answers(backend: Any) -> bool:
+    """Whether the GPU still works: after an illegal address it refuses everything."""
+    try:
+        backend.synchronize()
+        return bool(backend.to_host(backend.asarray([1.0], "float32"))[0] == 1.0)
+    except Exception:
+        return False
+
+
+if __name__ == "__main__":
+    work(*map(int, sys.argv[1:]))
