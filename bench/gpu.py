@@ -72,6 +72,8 @@ def measured(given: argparse.Namespace) -> int:
         )
         if failed or "error" in machine:
             say(machine.get("error") or f"the GPU cannot be described: {failed}")
+            if not given.emulated:
+                say("nothing was measured; --emulated rehearses it without a GPU")
             return NONE
         for name, why in machine["missing"].items():
             say(f"{name}: {why}")
@@ -105,9 +107,9 @@ def parser(sections: Any) -> argparse.ArgumentParser:
     add("--small", action="store_true",
         help="the smallest sizes: whether everything runs; no results to be shown")  # fmt: skip
     add("--emulated", action="store_true",
-        help="a rehearsal without a GPU, in the smallest sizes; its times mean nothing")  # fmt: skip
+        help="a rehearsal without a GPU, in smallest sizes; its times mean nothing")  # fmt: skip
     add("--commit", metavar="HASH", help="of the source tree, where git cannot be asked")
-    add("--show", nargs="?", type=Path, const=Path(), metavar="FILE",
+    add("--show", nargs="?", type=Path, const=False, metavar="FILE",
         help="measure nothing: the tables of this file, or of the newest whole run")  # fmt: skip
     add("--docs", action="store_true",
         help="measure nothing: write README.md's table and docs/gpu.md's page")  # fmt: skip

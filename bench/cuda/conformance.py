@@ -18,7 +18,7 @@ from typing import Any
 from bench.cuda.process import Part, Row, ended, note
 from bench.cuda.setting import Setting
 
-WORKERS = 6  # at most: NVRTC compiles on the processors, and each process has memory on the GPU
+WORKERS = 12  # at most: NVRTC compiles on the processors, and each process has memory on the GPU
 TESTS = 0.4  # of the time is for the repository's tests at least
 RESTART = 3  # the exit status of a worker whose GPU answers nothing but an error any more
 FRAMES = 5  # of a traceback that are told
@@ -28,11 +28,19 @@ SETTING = "TENSORGRAPH_BENCH_SETTING"
 def run(setting: Setting, note: Callable[[Row], None]) -> None:
     seed = random.SystemRandom().getrandbits(32)
     note({"seed": seed})
+    counts: collections.Counter[str] = collections.Counter()
+
+    def counted(row: Row) -> None:
+        counts.update(key for key in ("failed", "left_out") if key in row)
+        note(row)
+
     with tempfile.TemporaryDirectory() as folder:
         until = time.monotonic() + setting.left() * (1 - TESTS)
-        Checking(setting, note, seed, Path(folder)).run(until)
-        if setting.left() > 0:
-            run_tests(setting, note, Path(folder))
+        Checking(setting, counted, seed, Path(folder)).run(until)
+        run_tests(setting, counted, Path(folder))
+    right = None if counts["left_out"] and not counts["failed"] else not counts["failed"]
+    claim = "no check fails and none is left out"
+    note({"verdict": "conformance", "claim": claim, "reached": right})
 
 
 class Checking:
@@ -49,8 +57,8 @@ class Checking:
         self.at: dict[int, Row] = {}  # worker → the check that it began
 
     def run(self, until: float) -> None:
-        workers = 1 if self.setting.emulated else min(WORKERS, max(1, (os.cpu_count() or 1) // 2))
-        parts = {i: self._start(i, i, workers) for i in range(workers)}
+        count = 1 if self.setting.emulated else workers()
+        parts = {i: self._start(i, i, count) for i in range(count)}
         try:
             while parts and time.monotonic() < until:
                 for i, part in list(parts.items()):
@@ -59,9 +67,9 @@ class Checking:
                     if status is None:
                         continue
                     del parts[i]
-                    following = self._after(i, status, part, workers)
+                    following = self._after(i, status, part, count)
                     if following is not None:
-                        parts[i] = self._start(i, following, workers)
+                        parts[i] = self._start(i, following, count)
                 time.sleep(0.05)
         finally:
             for i, part in parts.items():
@@ -80,7 +88,7 @@ class Checking:
         given = {SETTING: self.setting.text()}
         return Part(words, folder, alone=False, environment=given)
 
-    def _after(self, worker: int, status: int, part: Part, workers: int) -> int | None:
+    def _after(self, worker: int, status: int, part: Part, step: int) -> int | None:
         """Where a worker that has ended has to go on; nowhere if it was through."""
         if status == 0:
             return None
@@ -91,7 +99,7 @@ class Checking:
         if status != RESTART:
             self._failed(at["name"], f"its process {ended(status)}{part.said()}")
             self.done.add(at["begun"])
-        return int(at["begun"]) + workers
+        return int(at["begun"]) + step
 
     def _take(self, worker: int, rows: list[Row]) -> None:
         for row in rows:
@@ -128,7 +136,7 @@ def run_tests(setting: Setting, note: Callable[[Row], None], folder: Path) -> No
     words = ["pytest", "-p", "bench.cuda.reported", "-p", "no:cacheprovider", "-W", "default"]
     words += ["tests/test_shapes.py"] if setting.small else ["tests"]
     if not setting.emulated and find_spec("xdist") is not None:
-        words += ["-n", str(WORKERS)]
+        words += ["-n", str(workers())]
     counts: collections.Counter[str] = collections.Counter()
 
     def take(rows: list[Row]) -> None:
@@ -146,6 +154,10 @@ def run_tests(setting: Setting, note: Callable[[Row], None], folder: Path) -> No
         note({"failed": "the repository's tests", "why": failed})
     elif failed.startswith("cut"):
         note({"left_out": "the repository's other tests: their time was over"})
+
+
+def workers() -> int:
+    return min(WORKERS, max(1, len(os.sched_getaffinity(0)) * 3 // 4))
 
 
 def work(first: int, step: int, seed: int) -> None:

@@ -32,8 +32,11 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
             found.append(row)
         if len(found) < len(looks):
             note({"left_out": f"{kind} steps up to {looks[len(found)]}: the time was up"})
-        if len(found) > 1:
-            note({"steps": kind, "grown": grown(found)})
+        whole = len(found) == len(looks)
+        more = grown(found) if found else {}
+        claim = f"not more after {looks[-1]:,} than after {looks[0]:,}"
+        note({"verdict": f"memory and objects, {kind} steps", "claim": claim,
+              "reached": not more if whole or more else None, "grown": more})  # fmt: skip
 
 
 def watched(
@@ -114,6 +117,6 @@ def resident() -> int:
 
 def grown(rows: Sequence[Row]) -> Row:
     """By how much each exceeds what it was at the first look, where that is more than allowed."""
-    first, *later = rows
-    by = {name: max(row[name] for row in later) - first[name] for name in first}
+    first = rows[0]
+    by = {name: max(row[name] for row in rows) - first[name] for name in first}
     return {name: grew for name, grew in by.items() if grew > ALLOWED.get(name, 0)}

@@ -33,7 +33,7 @@ SECTIONS = {
     section.name: section
     for section in (
         Section("limits", "bench.cuda.limits", 1),
-        Section("conformance", "bench.cuda.conformance", 5),
+        Section("conformance", "bench.cuda.conformance", 6),
         Section("leak", "bench.cuda.leak", 1),
         Section("kernels", "bench.cuda.kernels", 4),
         Section("training", "bench.cuda.training", 8),
