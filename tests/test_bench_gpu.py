@@ -1,0 +1,317 @@
+"""The benchmark for GPUs, bench/gpu.py, without one: as a command on the emulated device, its
+sections, its file of results and its tables. None of this measures a GPU."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulated_device import available
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMAND = ROOT / "bench" / "gpu.py"
+if not COMMAND.exists():
+    pytest.skip("the source tree is not here", allow_module_level=True)
+sys.path.insert(0, str(ROOT))
+
+from bench.cuda import checks, conformance, results, sections, table  # noqa: E402
+from bench.cuda.process import Part, offer  # noqa: E402
+from bench.cuda.setting import Setting  # noqa: E402
+
+sys.path.remove(str(ROOT))
+CONDITIONS = {
+    "commit": "0123456789abcdef",
+    "dirty": False,
+    "device": {"name": "NVIDIA Made-up"},
+    "versions": {"cupy-cuda13x": "14.2.0", "torch": None},
+    "missing": {},
+}
+FLAGS = {"emulated": False, "small": False, "whole": True}
+
+
+def command(*words, **environment):
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *map(str, words)],
+        capture_output=True, text=True, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def test_without_a_gpu_it_says_what_is_missing_and_writes_nothing(tmp_path):
+    done = command("--out", tmp_path / "out", CUDA_VISIBLE_DEVICES="-1")
+    assert done.returncode == 2
+    assert "gpu.py: backend 'cupy' is not available here: " in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--only", "speed"], "invalid choice: 'speed'"),
+        (["--minutes", "0"], "invalid minutes value: '0'"),
+        (["--data", "nowhere"], "nowhere is no folder"),
+        (["--show", "pyproject.toml"], "pyproject.toml: "),
+    ],
+)
+def test_what_cannot_be_meant(words, said):
+    done = command(*words)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not available(), reason="g++ is not installed")
+def test_a_rehearsal(tmp_path):
+    done = command("--emulated", "--only", "leak", "conformance", "--out", tmp_path)
+    (path,) = tmp_path.iterdir()
+    found = json.loads(path.read_text("utf-8"))
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert path.name.startswith("rehearsal-") and found["emulated"]
+    assert "no figure here says anything about a GPU" in done.stdout
+    assert results.newest(tmp_path) is None
+    leak, conformed = found["sections"]["leak"], found["sections"]["conformance"]
+    assert [row["after"] for row in leak["rows"] if "after" in row] == [20, 40, 80, 5, 10, 20]
+    assert [row["reached"] for row in leak["rows"] if "verdict" in row] == [True, True]
+    assert conformed["rows"][-1]["reached"] is True
+    counts = {row["checked"]: row for row in conformed["rows"] if "checked" in row}
+    for what in ("eager, float32", "compiled, bfloat16", "replayed bit for bit, float32",
+                 "losses, compiled, tf32", "tensorgraph check: portable kernel",
+                 "the repository's tests of backend cupy"):  # fmt: skip
+        assert counts[what]["count"] > 0 and counts[what]["failures"] == 0, what
+
+
+def test_the_source_tree_is_enough(tmp_path):
+    """What is offered to processes names the plugins as an installation does."""
+    first, *folders = offer(tmp_path)
+    (found,) = metadata.distributions(path=[first])
+    installed = metadata.distribution("tensorgraph")
+    assert (found.name, found.version) == (installed.name, installed.version)
+    named = {(e.name, e.value) for e in found.entry_points if e.group == "tensorgraph"}
+    assert named == {(e.name, e.value) for e in installed.entry_points if e.group == "tensorgraph"}
+    for _, module in named:
+        assert any(Path(folder, module).is_dir() for folder in folders), module
+
+
+def test_the_folder_hides_no_package_of_nvidias():
+    assert not (ROOT / "bench" / "cuda" / "__init__.py").exists(), (
+        "with it `import cuda.pathfinder` fails wherever bench/ is on the path"
+    )
+
+
+PLANTED = {
+    "crashing": """
+        note({"row": 1})
+        ctypes.string_at(0)
+    """,
+    "hanging": """
+        note({"row": 2})
+        time.sleep(60)
+    """,
+    "failing": """
+        raise ValueError("no such luck")
+    """,
+    "fine": """
+        note({"row": 3, "left": 0 < setting.left() < 60})
+    """,
+}
+
+
+def test_a_section_that_crashes_or_overruns_leaves_the_others(tmp_path, monkeypatch):
+    for name, body in PLANTED.items():
+        text = f"import ctypes, time\ndef run(setting, note):{body}"
+        (tmp_path / f"{name}.py").write_text(text)
+    path = [str(tmp_path), *offer(tmp_path)]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+    found = results.Results(tmp_path / "out", CONDITIONS, **FLAGS)
+    planted = [sections.Section(name, name, 1) for name in PLANTED]
+    said = []
+    setting = Setting(True, True, time.monotonic() + 12)
+    sections.run_all(planted, setting, found, tmp_path / "parts", said.append)
+    assert time.monotonic() < setting.deadline + 2
+    written = json.loads(found.path.read_text("utf-8"))
+    crashing, hanging, failing, fine = written["sections"].values()
+    assert (crashing["ended"], crashing["rows"]) == ("failed", [{"row": 1}])
+    assert "SIGSEGV" in crashing["why"] and "crashing.py" in crashing["why"]
+    assert (hanging["ended"], hanging["rows"]) == ("cut", [{"row": 2}])
+    assert "hanging.py" in hanging["why"], "where it hung is said"
+    assert failing["ended"] == "failed" and "ValueError: no such luck" in failing["why"]
+    assert (fine["ended"], fine["rows"]) == ("done", [{"row": 3, "left": True}])
+    assert table.failed(written) and any("SIGSEGV" in line for line in said)
+    assert [*found.path.parent.iterdir()] == [found.path], "nothing half-written is left"
+
+
+class Scripted:
+    """A worker of the conformance checks that goes through its script, then ends."""
+
+    def __init__(self, script, begun):
+        self.script, self.begun, self.process = script, begun, self
+
+    def __call__(self, words, folder, **options):
+        self.begun.append([int(word) for word in words[1:3]])
+        return Scripted(self.script, self.begun)
+
+    def poll(self):
+        (first, step), rows = self.begun[-1], []
+        for i in range(first, len(self.script), step):
+            rows.append({"begun": i, "name": f"check {i}", "of": len(self.script)})
+            if self.script[i] == "crash":
+                return self._ended(rows, -11)
+            why = "CUDA error" if self.script[i] == "poison" else ""
+            found = [] if why else self.script[i]
+            rows.append({"ended": i, "name": f"check {i}", "found": found, "why": why})
+            if why:
+                return self._ended(rows, conformance.RESTART)
+        return self._ended(rows, 0)
+
+    def _ended(self, rows, status):
+        self.rows = lambda: rows
+        return status
+
+    def said(self):
+        return ":\nlast words"
+
+
+def test_a_check_that_ends_its_process_leaves_the_others(tmp_path, monkeypatch):
+    near, far = ["eager", 1e-6, 1e-5, ""], ["eager", 1e-3, 1e-5, ""]
+    script = [[near], "crash", [far], "poison", [near]]
+    begun, noted = [], []
+    monkeypatch.setattr(conformance, "Part", Scripted(script, begun))
+    setting = Setting(True, True, time.monotonic() + 30)
+    conformance.Checking(setting, noted.append, 7, tmp_path).run(setting.deadline)
+    assert begun == [[0, 1], [2, 1], [4, 1]]
+    failed = {row["failed"]: row for row in noted if "failed" in row}
+    assert failed.keys() == {"check 1", "check 2: eager", "check 3"}
+    assert "SIGSEGV" in failed["check 1"]["why"] and "last words" in failed["check 1"]["why"]
+    assert failed["check 2: eager"]["error"] == 1e-3
+    (count,) = (row for row in noted if "checked" in row)
+    assert count == {
+        "checked": "eager", "count": 3, "failures": 1, "worst": 1e-3, "in": "check 2"
+    }  # fmt: skip
+    assert not any("left_out" in row for row in noted)
+
+
+def test_checks_that_time_leaves_out_are_counted(tmp_path, monkeypatch):
+    class Slow(Scripted):
+        def __call__(self, words, folder, **options):
+            return self
+
+        def poll(self):
+            return None
+
+        def rows(self):
+            return [{"begun": 0, "name": "check 0", "of": 9}]
+
+        def stop(self):
+            self.begun.append("stopped")
+
+    slow, noted = Slow([], []), []
+    monkeypatch.setattr(conformance, "Part", slow)
+    setting = Setting(True, True, time.monotonic() + 30)
+    conformance.Checking(setting, noted.append, 7, tmp_path).run(time.monotonic() + 0.2)
+    assert slow.begun == ["stopped"]
+    assert noted == [{"left_out": "9 of 9 checks: their time was over"}]
+
+
+def test_relative_norms():
+    x = np.array([3.0, 4.0])
+    assert checks.relative([np.array([3.0, 4.5])], [x]) == pytest.approx(0.1)
+    assert checks.relative([x], [x[:1]]) == np.inf
+    assert checks.relative([np.array([np.nan, 1.0])], [np.array([np.nan, 1.0])]) == 0
+    assert checks.relative([np.array([np.nan, 1.0])], [np.array([1.0, 1.0])]) == np.inf
+    assert checks.relative([np.array([1, 2])], [np.array([1, 3])]) == 1
+    assert checks.relative([np.array([0.25])], [np.array([0.0])]) == 0.25
+
+
+def test_rounding_is_that_of_the_dtype():
+    dtypes = pytest.importorskip("ml_dtypes")
+    x = np.random.default_rng(0).standard_normal(1000)
+    x = x.astype("float32").astype("float64")
+    want = x.astype("float32").astype(dtypes.bfloat16).astype("float64")
+    np.testing.assert_array_equal(checks.rounded(x, 7), want)
+    np.testing.assert_array_equal(checks.rounded(x, 23), x)
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A made-up run, and what is in its file."""
+    found = results.Results(tmp_path, CONDITIONS, **FLAGS)
+    entry = found.begin("training", 100)
+    row = {"case": "lenet5", "variant": "tuned", "seconds": 123.4e-6, "ratio": 6.25, "rounds": [1]}
+    verdict = {"verdict": "LeNet-5, float32", "against": "tuned", "ratio": 6.25, "wanted": 5.0}
+    found.add(entry, [row, {**verdict, "reached": True}, {"left_out": "resnet50: no time"}])
+    found.finish(entry, "")
+    entry = found.begin("kernels", 100)
+    found.add(entry, [{"kernel": "pool", "share": 0.875, "bytes": 1 << 20, "wrong": False}])
+    found.finish(entry, "")
+    return found
+
+
+def test_tables_of_a_run(run, tmp_path, capsys):
+    data = results.load(run.path)
+    shown, training, kernels = table.tables(data)
+    assert shown.rows == [["LeNet-5, float32", "tuned", "6.25", "≥ 5", "yes"]]
+    assert (training.header, training.rows) == (
+        ["case", "variant", "seconds", "ratio"], [["lenet5", "tuned", "123 µs", "6.25"]]
+    )  # fmt: skip
+    assert kernels.rows == [["pool", "88 %", "1.0 MiB", "no"]]
+    assert table.show(data) == 0
+    out = capsys.readouterr().out
+    assert "NVIDIA Made-up" in out and "commit 0123456789ab;" in out
+    assert "training: left out: resnet50: no time" in out
+    assert "cupy-cuda13x 14.2.0" in out and "torch" not in out
+    data["sections"]["training"]["rows"][1]["reached"] = False
+    assert table.show(data) == 1
+
+
+def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
+    assert results.newest(tmp_path)["file"] == run.path.name
+    for i, flag in enumerate(["emulated", "small", "whole"]):
+        other = {**run.data, flag: flag != "whole"}
+        (tmp_path / f"gpu-9999010{i}.json").write_text(json.dumps(other))
+    found = results.newest(tmp_path)
+    assert found["file"] == run.path.name
+    (tmp_path / "docs").mkdir()
+    pages = tmp_path / "README.md", tmp_path / "docs" / "gpu.md"
+    for page in pages:
+        page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
+    for data, said in ((found, "| LeNet-5, float32 | tuned | 6.25 | ≥ 5 | yes |"),
+                       (None, "No figure has been measured on a GPU so far")):  # fmt: skip
+        table.write_docs(tmp_path, data)
+        for page in pages:
+            text = page.read_text("utf-8")
+            assert said in text and "old" not in text
+            assert text.startswith("before\n") and text.endswith("after\n")
+    pages[0].write_text("no marks")
+    with pytest.raises(ValueError, match=r"README\.md has no place for the figures"):
+        table.write_docs(tmp_path, None)
+
+
+def test_the_pages_show_the_newest_whole_run():
+    found = results.newest(results.FOLDER)
+    for page, text in (("README.md", table.brief(found)), ("docs/gpu.md", table.page(found))):
+        path = ROOT / page
+        assert table.renewed(path, text) == path.read_text("utf-8"), (
+            "run python bench/gpu.py --docs"
+        )
+
+
+def test_a_part_ends_with_what_it_started(tmp_path, monkeypatch):
+    (tmp_path / "parent.py").write_text(
+        "import subprocess, sys, time\n"
+        "made = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        "print(made.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    part = Part(["parent"], tmp_path / "part")
+    said = part.follow(time.monotonic() + 1, list)
+    assert said.startswith("cut after 1 s:\n")
+    child = Path("/proc", said.splitlines()[1])
+    end = time.monotonic() + 5
+    while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
+        assert time.monotonic() < end, "a process outlives its part"
+        time.sleep(0.05)
