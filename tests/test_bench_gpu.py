@@ -13,17 +13,12 @@ import numpy as np
 import pytest
 from emulated_device import available
 
+from bench.cuda import checks, conformance, results, sections, table
+from bench.cuda.process import Part, offer
+from bench.cuda.setting import Setting
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = ROOT / "bench" / "gpu.py"
-if not COMMAND.exists():
-    pytest.skip("the source tree is not here", allow_module_level=True)
-sys.path.insert(0, str(ROOT))
-
-from bench.cuda import checks, conformance, results, sections, table  # noqa: E402
-from bench.cuda.process import Part, offer  # noqa: E402
-from bench.cuda.setting import Setting  # noqa: E402
-
-sys.path.remove(str(ROOT))
 CONDITIONS = {
     "commit": "0123456789abcdef",
     "dirty": False,
@@ -85,6 +80,7 @@ def test_a_rehearsal(tmp_path):
         assert counts[what]["count"] > 0 and counts[what]["failures"] == 0, what
 
 
+@pytest.mark.skipif(not (ROOT / "tensorgraph").is_dir(), reason="the source tree is not here")
 def test_the_source_tree_is_enough(tmp_path):
     """What is offered to processes names the plugins as an installation does."""
     first, *folders = offer(tmp_path)

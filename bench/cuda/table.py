@@ -126,12 +126,15 @@ def notes(data: Mapping[str, Any]) -> Iterator[str]:
         if section["ended"] not in ("done",):
             yield f"Section {name}: {section['ended']}: {section['why']}"
         for row in section["rows"]:
-            for key in NOTES:
-                if key in row:
-                    limits = [f"{k} {cell(k, row[k])}" for k in ("error", "allowed") if k in row]
-                    why = [*limits, *([row["why"]] if row.get("why") else [])]
-                    told = f": {', '.join(why)}" if why else ""
-                    yield f"{name}: {key.replace('_', ' ')}: {row[key]}{told}"
+            yield from (f"{name}: {said(row, key)}" for key in NOTES if key in row)
+
+
+def said(row: Row, key: str) -> str:
+    """What failed or was left out, with whatever else the row tells."""
+    what = ", ".join(row[key]) if isinstance(row[key], list) else row[key]
+    more = [f"{k} {cell(k, x)}" for k, x in row.items() if k not in (key, "why") and scalar(x)]
+    told = [*more, *([row["why"]] if row.get("why") else [])]
+    return f"{key.replace('_', ' ')}: {what}" + (f": {', '.join(told)}" if told else "")
 
 
 def conditions(data: Mapping[str, Any]) -> str:
