@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emulated_device import available
+from gpu_help import CONDITIONS, FLAGS
 
 from bench.cuda import checks, conformance, results, sections, table
 from bench.cuda.process import Part, offer
@@ -19,14 +20,6 @@ from bench.cuda.setting import Setting
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = ROOT / "bench" / "gpu.py"
-CONDITIONS = {
-    "commit": "0123456789abcdef",
-    "dirty": False,
-    "device": {"name": "NVIDIA Made-up"},
-    "versions": {"cupy-cuda13x": "14.2.0", "torch": None},
-    "missing": {},
-}
-FLAGS = {"emulated": False, "small": False, "whole": True}
 
 
 def command(*words, **environment):
@@ -232,70 +225,6 @@ def test_rounding_is_that_of_the_dtype():
     np.testing.assert_array_equal(checks.rounded(x, 23), x)
 
 
-@pytest.fixture
-def run(tmp_path):
-    """A made-up run, and what is in its file."""
-    found = results.Results(tmp_path, CONDITIONS, **FLAGS)
-    entry = found.begin("training", 100)
-    row = {"case": "lenet5", "variant": "tuned", "seconds": 123.4e-6, "ratio": 6.25, "rounds": [1]}
-    verdict = {"verdict": "LeNet-5, float32", "against": "tuned", "ratio": 6.25, "wanted": 5.0}
-    found.add(entry, [row, {**verdict, "reached": True}, {"left_out": "resnet50: no time"}])
-    found.finish(entry, "")
-    entry = found.begin("kernels", 100)
-    found.add(entry, [{"kernel": "pool", "share": 0.875, "bytes": 1 << 20, "wrong": False}])
-    found.finish(entry, "")
-    return found
-
-
-def test_tables_of_a_run(run, tmp_path, capsys):
-    data = results.load(run.path)
-    shown, training, kernels = table.tables(data)
-    assert shown.rows == [["LeNet-5, float32", "tuned", "6.25", "≥ 5", "yes"]]
-    assert (training.header, training.rows) == (
-        ["case", "variant", "seconds", "ratio"], [["lenet5", "tuned", "123 µs", "6.25"]]
-    )  # fmt: skip
-    assert kernels.rows == [["pool", "88 %", "1.0 MiB", "no"]]
-    assert table.show(data) == 0
-    out = capsys.readouterr().out
-    assert "NVIDIA Made-up" in out and "commit 0123456789ab;" in out
-    assert "training: left out: resnet50: no time" in out
-    assert "cupy-cuda13x 14.2.0" in out and "torch" not in out
-    data["sections"]["training"]["rows"][1]["reached"] = False
-    assert table.show(data) == 1
-
-
-def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
-    assert results.newest(tmp_path)["file"] == run.path.name
-    for i, flag in enumerate(["emulated", "small", "whole"]):
-        other = {**run.data, flag: flag != "whole"}
-        (tmp_path / f"gpu-9999010{i}.json").write_text(json.dumps(other))
-    found = results.newest(tmp_path)
-    assert found["file"] == run.path.name
-    (tmp_path / "docs").mkdir()
-    pages = tmp_path / "README.md", tmp_path / "docs" / "gpu.md"
-    for page in pages:
-        page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    for data, said in ((found, "| LeNet-5, float32 | tuned | 6.25 | ≥ 5 | yes |"),
-                       (None, "No figure has been measured on a GPU so far")):  # fmt: skip
-        table.write_docs(tmp_path, data)
-        for page in pages:
-            text = page.read_text("utf-8")
-            assert said in text and "old" not in text
-            assert text.startswith("before\n") and text.endswith("after\n")
-    pages[0].write_text("no marks")
-    with pytest.raises(ValueError, match=r"README\.md has no place for the figures"):
-        table.write_docs(tmp_path, None)
-
-
-def test_the_pages_show_the_newest_whole_run():
-    found = results.newest(results.FOLDER)
-    for page, text in (("README.md", table.brief(found)), ("docs/gpu.md", table.page(found))):
-        path = ROOT / page
-        assert table.renewed(path, text) == path.read_text("utf-8"), (
-            "run python bench/gpu.py --docs"
-        )
-
-
 def test_a_part_ends_with_what_it_started(tmp_path, monkeypatch):
     (tmp_path / "parent.py").write_text(
         "import subprocess, sys, time\n"
@@ -311,3 +240,9 @@ def test_a_part_ends_with_what_it_started(tmp_path, monkeypatch):
     while child.exists() and "Z" not in (child / "stat").read_text().split()[2]:
         assert time.monotonic() < end, "a process outlives its part"
         time.sleep(0.05)
+
+
+def test_tests_that_take_a_backend_are_found():
+    names = {Path(path).name for path in conformance.taking_a_backend()}
+    assert {"test_ops.py", "test_layers.py", "test_backend_protocol.py"} <= names
+    assert "test_bench_gpu.py" not in names

@@ -6,6 +6,7 @@ from __future__ import annotations
 import collections
 import os
 import random
+import re
 import sys
 import tempfile
 import time
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bench.cuda.process import Part, Row, ended, note
+from bench.cuda.process import ROOT, Part, Row, ended, note
 from bench.cuda.setting import Setting
 
 WORKERS = 12  # at most: NVRTC compiles on the processors, and each process has memory on the GPU
@@ -23,6 +24,7 @@ TESTS = 0.4  # of the time is for the repository's tests at least
 RESTART = 3  # the exit status of a worker whose GPU answers nothing but an error any more
 FRAMES = 5  # of a traceback that are told
 SETTING = "TENSORGRAPH_BENCH_SETTING"
+BACKEND = re.compile(r"^def test\w*\([^)]*\bbackend\b", re.M)
 
 
 def run(setting: Setting, note: Callable[[Row], None]) -> None:
@@ -134,7 +136,7 @@ def run_tests(setting: Setting, note: Callable[[Row], None], folder: Path) -> No
         note({"left_out": "the repository's tests: the package pytest is not installed"})
         return
     words = ["pytest", "-p", "bench.cuda.reported", "-p", "no:cacheprovider", "-W", "default"]
-    words += ["tests/test_shapes.py"] if setting.small else ["tests"]
+    words += ["tests/test_shapes.py"] if setting.small else taking_a_backend()
     if not setting.emulated and find_spec("xdist") is not None:
         words += ["-n", str(workers())]
     counts: collections.Counter[str] = collections.Counter()
@@ -154,6 +156,12 @@ def run_tests(setting: Setting, note: Callable[[Row], None], folder: Path) -> No
         note({"failed": "the repository's tests", "why": failed})
     elif failed.startswith("cut"):
         note({"left_out": "the repository's other tests: their time was over"})
+
+
+def taking_a_backend() -> list[str]:
+    """The files with such tests: to look through the others takes seconds."""
+    paths = sorted((ROOT / "tests").glob("test_*.py"))
+    return [str(path) for path in paths if BACKEND.search(path.read_text("utf-8"))]
 
 
 def workers() -> int:

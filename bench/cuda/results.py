@@ -106,13 +106,14 @@ def commit() -> Row:
 
 
 def state() -> Row:
-    """Clocks, power, temperature and driver by nvidia-smi, where it is there."""
-    command = ["nvidia-smi", f"--query-gpu={','.join(STATE)}", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    lines = done.stdout.splitlines()
-    if done.returncode or not lines:
-        return {}
-    return dict(zip(STATE, (cell.strip() for cell in lines[0].split(","))))
+    """Clocks, power, temperature and driver by nvidia-smi, where it is there: the first GPU's."""
+    for names in (STATE, STATE[:2]):  # an older one may not know them all
+        command = ["nvidia-smi", f"--query-gpu={','.join(names)}", "--format=csv,noheader,nounits"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+        except (OSError, subprocess.TimeoutExpired):
+            return {}
+        if done.returncode == 0 and done.stdout.strip():
+            cells = done.stdout.splitlines()[0].split(",")
+            return dict(zip(names, (cell.strip() for cell in cells)))
+    return {}

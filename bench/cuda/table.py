@@ -143,7 +143,7 @@ def conditions(data: Mapping[str, Any]) -> str:
     versions = [f"{name} {text}" for name, text in data["versions"].items() if text]
     states = [s["state"] for s in data["sections"].values() if s.get("state")]
     driver = [f"driver {states[0]['driver_version']}"] if states else []
-    clocks = [f"{s['clocks.sm']} MHz, {s['power.draw']} W" for s in states[-1:]]
+    clocks = [f"{s['clocks.sm']} MHz, {s['power.draw']} W" for s in states[-1:] if len(s) > 2]
     told = ", ".join([*driver, *clocks, *versions])
     return f"{device['name']}, {data['date'][:10]}, commit {commit[:12]}{dirty}; {told}."
 
