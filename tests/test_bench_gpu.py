@@ -63,7 +63,7 @@ def test_a_rehearsal(tmp_path):
     assert "no figure here says anything about a GPU" in done.stdout
     assert results.newest(tmp_path) is None
     leak, conformed = found["sections"]["leak"], found["sections"]["conformance"]
-    assert [row["after"] for row in leak["rows"] if "after" in row] == [20, 40, 80, 5, 10, 20]
+    assert [row["after"] for row in leak["rows"] if "after" in row] == [50, 100, 200, 5, 10, 20]
     assert [row["reached"] for row in leak["rows"] if "verdict" in row] == [True, True]
     assert conformed["rows"][-1]["reached"] is True
     counts = {row["checked"]: row for row in conformed["rows"] if "checked" in row}

@@ -16,7 +16,7 @@ from bench.cuda.process import Row
 from bench.cuda.setting import Setting
 
 COMPILED, EAGER = (1000, 2000, 5000, 10_000), (100, 200, 400)  # steps after which it is looked
-SHORTER = (20, 40, 80), (5, 10, 20)  # in small sizes
+SHORTER = (50, 100, 200), (5, 10, 20)  # in small sizes
 BATCHES = 16, 7  # mostly the first; the second as the last of an epoch has it
 EPOCH = 20
 MIB = 1 << 20
