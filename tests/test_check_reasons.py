@@ -70,6 +70,15 @@ def test_what_no_input_suits_is_not_right(thing, kind, reason):
         report.require()
 
 
+@pytest.mark.parametrize("dtype", ["float32", None])
+def test_a_kernel_is_tried_in_the_dtypes_that_it_supports(dtype):
+    def supports(x):
+        return dtype in (None, x.dtype)
+
+    report = testing.check(kernel("exp", np.exp, supports), kind="kernel").require()
+    assert report["dtype"].detail == f"preserved in {dtype or 'float32 and float64'}"
+
+
 def test_a_kernel_without_a_portable_one_and_one_that_cannot_be_read():
     op = unary(None)
     op.portable = None

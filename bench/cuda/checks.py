@@ -200,7 +200,7 @@ def _relative(got: Any, want: Any) -> float:
     finite = np.isfinite(a) & np.isfinite(b)
     if not (finite | (a == b) | (np.isnan(a) & np.isnan(b))).all():
         return np.inf
-    distance, size = (float(np.linalg.norm(x[finite])) for x in (a - b, b))
+    distance, size = (float(np.linalg.norm(x)) for x in (a[finite] - b[finite], b[finite]))
     return distance / size if size else distance
 
 

@@ -134,6 +134,10 @@ class Subject:
         """Whether a sample has to be served, as far as the thing's own kind says."""
         return True
 
+    def supports(self, sample: Sample, dtype: str) -> bool:
+        """Whether it says that it may be called on a sample in this dtype."""
+        return True
+
     def named(self, sample: Sample) -> Sample:
         return sample
 

@@ -80,6 +80,10 @@ class KernelSubject(Subject):
             return False
         return True
 
+    def supports(self, sample: Sample, dtype: str) -> bool:
+        specs, params = self.call(sample.tensors(dtype), sample.options)
+        return self.kernel.supports is None or self.kernel.supports(*specs, **params)
+
     def use(self, sample: Sample) -> str:
         names = ", ".join(f"x{i}" for i in range(len(sample.inputs)))
         options = "".join(f", {k}={text(v)}" for k, v in sample.options.items())
