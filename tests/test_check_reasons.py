@@ -77,6 +77,10 @@ def test_a_kernel_is_tried_in_the_dtypes_that_it_supports(dtype):
 
     report = testing.check(kernel("exp", np.exp, supports), kind="kernel").require()
     assert report["dtype"].detail == f"preserved in {dtype or 'float32 and float64'}"
+    report = testing.check(
+        kernel("maximum", np.maximum, lambda x, y: supports(x)), kind="kernel"
+    ).require()
+    assert report["broadcasting"].outcome == "passed"
 
 
 def test_a_kernel_without_a_portable_one_and_one_that_cannot_be_read():

@@ -138,6 +138,10 @@ class Subject:
         """Whether it says that it may be called on a sample in this dtype."""
         return True
 
+    def widest(self, sample: Sample) -> str:
+        """float64 where that is supported: in it mistakes stand out best."""
+        return "float64" if self.supports(sample, "float64") else "float32"
+
     def named(self, sample: Sample) -> Sample:
         return sample
 

@@ -248,7 +248,7 @@ def layouts(subject: Subject) -> str:
     for sample in subject.samples:
         if not any(x.ndim for x in sample.inputs):
             continue
-        dtype = next(d for d in reversed(FLOATS) if subject.supports(sample, d))
+        dtype = subject.widest(sample)
         with working(dtype):
             want = subject.step(sample, dtype).run(*leaves(sample.tensors(dtype)))
         for view in (_transposed, _strided):

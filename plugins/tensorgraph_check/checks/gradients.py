@@ -157,17 +157,18 @@ def broadcasting(subject: Subject) -> str:
     plain = next((s for s in subject.samples if _alike(s)), None)
     if plain is None:
         raise CouldNotRun("it does not take two inputs of one shape and dtype")
-    with working("float64"):
-        out = subject.forward(plain)(*plain.tensors("float64"))
+    dtype = subject.widest(plain)
+    with working(dtype):
+        out = subject.forward(plain)(*plain.tensors(dtype))
     if subject.kind != "loss" and out.shape != plain.inputs[0].shape:
         raise CouldNotRun("it is not elementwise: its results have another shape than its inputs")
     refused, served = "", 0
     for shapes in PAIRS:
         sample = plain.resized([shapes[i % 2] for i in range(len(plain.inputs))])
-        with working("float64"):
-            subject._working = sample, "float64"
+        with working(dtype):
+            subject._working = sample, dtype
             function = subject.forward(sample)
-            xs = sample.tensors("float64")
+            xs = sample.tensors(dtype)
             try:
                 got = function(*xs)
             except TensorgraphError as error:
@@ -179,16 +180,16 @@ def broadcasting(subject: Subject) -> str:
             if wrong:
                 raise Failed(
                     f"on {sample}, and on the same written out: {wrong}",
-                    code=subject.code(sample, "float64"),
+                    code=subject.code(sample, dtype),
                     fix="refuse shapes that differ with a ShapeError, as mse_loss does, or begin "
                     "with tg.ops.broadcast_to",
                 )
-            if got.dtype == "float64" and subject.kind != "kernel":
+            if got.dtype == dtype and subject.kind != "kernel":
                 _broadcast_gradient(subject, sample, function, xs)
         served += 1
     if not served:
         raise CouldNotRun(f"it refuses shapes that differ: {refused}")
-    return f"{served} pairs of shapes within {tolerance('float64'):.0e}, gradients {GRADIENT:.0e}"
+    return f"{served} pairs of shapes within {tolerance(dtype):.0e}, gradients {GRADIENT:.0e}"
 
 
 def _alike(sample: Sample) -> bool:
