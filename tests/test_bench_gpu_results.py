@@ -48,6 +48,7 @@ def test_tables_of_a_run(run, tmp_path, capsys):
     assert "cupy-cuda13x 14.2.0" in out and "torch" not in out
     data["sections"]["training"]["rows"][1]["reached"] = False
     assert table.show(data) == 1
+    assert table.show({**data, "emulated": True}) == 0, "times of a rehearsal mean nothing"
 
 
 def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
