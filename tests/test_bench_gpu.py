@@ -53,20 +53,30 @@ def test_what_cannot_be_meant(words, said):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(not available(), reason="g++ is not installed")
-def test_a_rehearsal(tmp_path):
-    done = command("--emulated", "--only", "leak", "conformance", "--out", tmp_path)
+def rehearsed(section, tmp_path):
+    done = command("--emulated", "--only", section, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "no figure here says anything about a GPU" in done.stdout
     (path,) = tmp_path.iterdir()
     found = json.loads(path.read_text("utf-8"))
-    assert done.returncode == 0, done.stderr + done.stdout
     assert path.name.startswith("rehearsal-") and found["emulated"]
-    assert "no figure here says anything about a GPU" in done.stdout
     assert results.newest(tmp_path) is None
-    leak, conformed = found["sections"]["leak"], found["sections"]["conformance"]
-    assert [row["after"] for row in leak["rows"] if "after" in row] == [50, 100, 200, 5, 10, 20]
-    assert [row["reached"] for row in leak["rows"] if "verdict" in row] == [True, True]
-    assert conformed["rows"][-1]["reached"] is True
-    counts = {row["checked"]: row for row in conformed["rows"] if "checked" in row}
+    return found["sections"][section]["rows"]
+
+
+@pytest.mark.skipif(not available(), reason="g++ is not installed")
+def test_a_rehearsal(tmp_path):
+    rows = rehearsed("leak", tmp_path)
+    assert [row["after"] for row in rows if "after" in row] == [50, 100, 200, 5, 10, 20]
+    assert [row["reached"] for row in rows if "verdict" in row] == [True, True]
+
+
+@pytest.mark.slow  # g++ compiles some hundred kernels, once
+@pytest.mark.skipif(not available(), reason="g++ is not installed")
+def test_a_rehearsal_of_the_conformance_checks(tmp_path):
+    rows = rehearsed("conformance", tmp_path)
+    assert rows[-1]["reached"] is True
+    counts = {row["checked"]: row for row in rows if "checked" in row}
     for what in ("eager, float32", "compiled, bfloat16", "replayed bit for bit, float32",
                  "losses, compiled, tf32", "tensorgraph check: portable kernel",
                  "the repository's tests of backend cupy"):  # fmt: skip

@@ -29,6 +29,7 @@ def run(tmp_path):
     found.finish(entry, "")
     entry = found.begin("kernels", 100)
     found.add(entry, [{"kernel": "pool", "share": 0.875, "bytes": 1 << 20, "wrong": False}])
+    found.add(entry, [{"verdict": f"pool {i}", "reached": bool(i)} for i in range(2)])
     found.finish(entry, "")
     return found
 
@@ -36,11 +37,17 @@ def run(tmp_path):
 def test_tables_of_a_run(run, tmp_path, capsys):
     data = results.load(run.path)
     shown, training, kernels = table.tables(data)
-    assert shown.rows == [["LeNet-5, float32", "tuned", "6.25", "≥ 5", "yes"]]
+    assert shown.rows == [
+        ["LeNet-5, float32", "tuned", "6.25", "≥ 5", "yes"],
+        ["pool 0", "–", "–", "–", "no"],
+        ["pool 1", "–", "–", "–", "yes"],
+    ]
     assert (training.header, training.rows) == (
         ["case", "variant", "seconds", "ratio"], [["lenet5", "tuned", "123 µs", "6.25"]]
     )  # fmt: skip
     assert kernels.rows == [["pool", "88 %", "1.0 MiB", "no"]]
+    assert table.show(data) == 1
+    data["sections"]["kernels"]["rows"][1]["reached"] = None
     assert table.show(data) == 0
     out = capsys.readouterr().out
     assert "NVIDIA Made-up" in out and "commit 0123456789ab;" in out
@@ -62,13 +69,21 @@ def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
     pages = tmp_path / "README.md", tmp_path / "docs" / "gpu.md"
     for page in pages:
         page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
-    for data, said in ((found, "| LeNet-5, float32 | tuned | 6.25 | ≥ 5 | yes |"),
-                       (None, "No figure has been measured on a GPU so far")):  # fmt: skip
+    step = "LeNet-5, float32"
+    for data, brief, whole in (
+        (
+            found,
+            "| LeNet-5, float32 | 6.25 (≥ 5) |",
+            "| LeNet-5, float32 | tuned | 6.25 | ≥ 5 | yes |",
+        ),
+        (None, *2 * ("No figure has been measured on a GPU so far",)),
+    ):
         table.write_docs(tmp_path, data)
-        for page in pages:
+        for page, said in zip(pages, (brief, whole), strict=True):
             text = page.read_text("utf-8")
             assert said in text and "old" not in text
             assert text.startswith("before\n") and text.endswith("after\n")
+    assert "kernels: 1 of 2 as it must be." in table.brief(found)
     pages[0].write_text("no marks")
     with pytest.raises(ValueError, match=r"README\.md has no place for the figures"):
         table.write_docs(tmp_path, None)

@@ -180,11 +180,38 @@ def unmeasured() -> str:
 
 
 def brief(data: Mapping[str, Any] | None) -> str:
-    """README's part."""
+    """README's part: the ratios of training steps, and of the others how many were reached."""
     link = "[How, and which figures](docs/gpu.md#measured-on-a-gpu)."
     if data is None:
         return f"{unmeasured()} {link}"
-    return "\n\n".join([markdown(*verdicts(data)), f"{conditions(data)} {link}"])
+    parts, told = [], []
+    for name, section in data["sections"].items():
+        rows = [row for row in section["rows"] if "verdict" in row]
+        if name == "training" and rows:
+            parts.append(markdown(*ratios(rows)))
+        elif rows:
+            yes = sum(row.get("reached") is True for row in rows)
+            told.append(f"{name}: {yes} of {len(rows)} as it must be")
+    summary = f" {'; '.join(told)}." if told else ""
+    return "\n\n".join([*parts, f"{conditions(data)}{summary} {link}"])
+
+
+def ratios(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """PyTorch's time over ours: a line for each step, a column for each way of PyTorch's."""
+    names = [*dict.fromkeys(row["against"] for row in rows)]
+    cells = {(row["verdict"], row["against"]): row for row in rows}
+
+    def shown(row: Row | None) -> str:
+        if row is None:
+            return NONE
+        known = row.get("ratio") is not None
+        return f"{cell('ratio', row['ratio']) if known else UNKNOWN} (≥ {row['wanted']:g})"
+
+    lines = [
+        [step, *(shown(cells.get((step, name))) for name in names)]
+        for step in dict.fromkeys(row["verdict"] for row in rows)
+    ]
+    return ["PyTorch's time / ours (wanted)", *names], lines
 
 
 def page(data: Mapping[str, Any] | None) -> str:
