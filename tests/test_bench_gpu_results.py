@@ -71,11 +71,7 @@ def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
         page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     step = "LeNet-5, float32"
     for data, brief, whole in (
-        (
-            found,
-            "| LeNet-5, float32 | 6.25 (≥ 5) |",
-            "| LeNet-5, float32 | tuned | 6.25 | ≥ 5 | yes |",
-        ),
+        (found, f"| {step} | 6.25 (≥ 5) |", f"| {step} | tuned | 6.25 | ≥ 5 | yes |"),
         (None, *2 * ("No figure has been measured on a GPU so far",)),
     ):
         table.write_docs(tmp_path, data)
