@@ -49,6 +49,7 @@ MODELS: dict[str, Callable[[Rate], Any]] = {
     "vgg_small": lambda rate: tg.models.vgg_small(10, dropout=rate(0.5)),
     "resnet18": lambda rate: tg.models.resnet18(10, stem="small"),
     "resnet18_224": lambda rate: tg.models.resnet18(1000, stem="imagenet"),
+    "resnet50": lambda rate: tg.models.resnet50(1000, stem="imagenet"),
 }
 
 

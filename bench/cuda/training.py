@@ -1,0 +1,287 @@
+"""Training steps beside PyTorch's: the same weights, the same batches, losses that must agree.
+
+The jobs are done one after the other by a process of its own, which knows both libraries, so that
+both use the same cuDNN and cuBLAS. Where it fails, or a job takes too long, another process goes on
+with the next job: starting one for each would take half of the time. What a row holds is said at
+``row_of``; ``verdicts`` has the last word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import gc
+import math
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.compare.workloads import Dropout, Workload, batches, weights
+from bench.cuda.ours import Ours, copy_speed
+from bench.cuda.process import Part, Row, note
+from bench.cuda.pytorch import PyTorch
+from bench.cuda.setting import Setting
+from bench.cuda.workloads import ALLOWED, EAGER, Job, jobs, named
+
+SETTING, NAMES = "TENSORGRAPH_BENCH_SETTING", "TENSORGRAPH_BENCH_JOBS"
+CHECKED = 4  # steps whose losses are compared
+REFERENCE = "eager"  # PyTorch's variant whose losses in float32 are what others are held to
+ROUNDS, STEPS, LONGEST, SHORTEST = 5, 50, 0.5, 0.1  # a turn: so many steps or seconds
+PATIENCE = 120.0  # seconds that a job may take
+ROOM = 10.0  # seconds that have to be left for another job
+Contender = Ours | PyTorch
+
+
+class Entry:
+    """A contender in a job, with what was found out about it."""
+
+    def __init__(self, contender: Contender) -> None:
+        self.contender = contender
+        self.row: Row = {"side": contender.side, "variant": contender.variant}
+        self.steps: dict[str, Callable[[int], Any]] = {}  # where batches come from → the i-th step
+        self.counts: dict[str, int] = {}
+        self.turns: dict[str, list[tuple[float, float]]] = {}  # seconds a step: events', wall's
+
+
+def run(setting: Setting, note: Callable[[Row], None]) -> None:
+    """Do all jobs that fit into the time; what is left out is said."""
+    rows: list[Row] = []
+    waiting = [job.name for job in jobs(setting.emulated or setting.small)]
+    begun: list[str] = []
+
+    def take(found: Sequence[Row]) -> None:
+        for row in found:
+            if "begun" in row:
+                begun.append(row["begun"])
+                waiting.remove(row["begun"])
+            else:
+                rows.append(row)
+                note(row)
+
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(len(waiting)):
+            if not waiting or setting.left() < ROOM:
+                break
+            words = {SETTING: setting.text(), NAMES: "\n".join(waiting)}
+            part = Part(
+                ["bench.cuda.training"], Path(folder, str(number)), alone=False, environment=words
+            )
+            if failed := part.follow(setting.deadline, take):
+                note({"failed": begun[-1] if begun else "to begin", "why": failed})
+    for name in waiting:
+        note({"left_out": f"{name}: no time was left"})
+    for row in verdicts(rows):
+        note(row)
+
+
+def main() -> None:
+    """The process that does jobs. It ends itself where one takes too long."""
+    setting = Setting.read(os.environ[SETTING])
+    for name in os.environ[NAMES].splitlines():
+        if setting.left() < ROOM:
+            return
+        note({"begun": name})
+        faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.stderr)
+        for row in measured(named(name, setting.emulated or setting.small), setting):
+            note(row)
+        faulthandler.cancel_dump_traceback_later()
+
+
+def measured(job: Job, setting: Setting) -> Iterator[Row]:
+    """The rows of a job."""
+    backend, found = setting.backend(), setting.torch()
+    smallest = setting.emulated or setting.small
+    workload, precision = job.case.workload, job.case.precision
+    count = 2 if math.prod((workload.batch, *workload.shape)) > 1 << 24 else 4
+    x, y = batches(workload, workload.batch, count)
+    given = list(zip(x, y, strict=True))
+    start = weights(workload.network)
+    reference: list[float] | None = None
+    contenders: list[Contender] = []
+    if found is None or (setting.emulated and job.rivals != EAGER):
+        why = "it is not here, or sees no GPU" if found is None else "it compiles for a GPU"
+        yield {"left_out": f"PyTorch of {job.name}: {why}"}
+        if job.rivals != EAGER:
+            return
+    else:  # what searches for fast algorithms comes before what takes any
+        names = sorted(job.rivals, key=lambda name: name == REFERENCE)
+        contenders += [PyTorch(*found, precision, name) for name in names]
+        with leaving(PyTorch(*found, "float32", REFERENCE)) as standard:
+            reference = first_losses(standard, workload, start, given)
+    variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
+    contenders[:0] = [Ours(backend, precision, name) for name in variants]
+    entries = []
+    for contender in contenders:
+        entry = Entry(contender)
+        try:
+            ready(entry, job, start, given, reference, smallest)
+            entries.append(entry)
+        except Exception as error:  # of one contender alone, unless the GPU itself is lost
+            who = f"{job.case.name}, {contender.side}, {contender.variant}"
+            yield {"failed": who, "why": f"{type(error).__name__}: {error}"}
+            contender.free()
+    for i in range(2 if smallest else ROUNDS):
+        for entry in entries if i % 2 == 0 else entries[::-1]:
+            turn(entry, smallest)
+    speed = copy_speed(backend, smallest)
+    for entry in entries:
+        entry.row |= entry.contender.figures()
+        for source in entry.turns:
+            yield row_of(job, entry, source, entries, speed)
+    entries.clear()
+    contenders.clear()
+    gc.collect()
+
+
+@contextlib.contextmanager
+def leaving(contender: Contender) -> Iterator[Contender]:
+    """In use for the block; in the end what nobody holds is the GPU's again."""
+    try:
+        with contender.active():
+            yield contender
+    finally:
+        gc.collect()
+        contender.free()
+
+
+def first_losses(
+    contender: Contender, workload: Workload, start: Mapping[str, Any], given: Sequence[Any]
+) -> list[float]:
+    """Of the first steps, without dropout: its random numbers are each library's own."""
+    contender.prepare(workload, dict(start), dropout=False)
+    placed = [contender.place(*batch) for batch in given]
+    steps = range(CHECKED)
+    return [contender.read(contender.step(*placed[i % len(placed)])) for i in steps]
+
+
+def ready(
+    entry: Entry,
+    job: Job,
+    start: Mapping[str, Any],
+    given: Sequence[Any],
+    reference: Sequence[float] | None,
+    smallest: bool,
+) -> None:
+    """Make the contender ready for its turns, after a look at what it computes."""
+    contender, workload, row = entry.contender, job.case.workload, entry.row
+    contender.free()
+    before, begun = contender.held(), time.perf_counter()
+    with leaving(contender):
+        row["losses"] = first_losses(contender, workload, start, given)
+        row["first_seconds"] = time.perf_counter() - begun
+        after = contender.held()
+        row["memory"] = None if before is None or after is None else after - before
+        row["settings"] = contender.settings()
+        row |= judged(row["losses"], reference, ALLOWED[job.case.precision])
+        if any(isinstance(stage, Dropout) for stage in workload.network):
+            contender.prepare(workload, dict(start), dropout=True)
+        placed = [contender.place(*batch) for batch in given]
+        n = len(given)
+        entry.steps["device"] = lambda i: contender.step(*placed[i % n])
+        if contender.variant in ("compiled", "tuned", "graph"):
+            entry.steps["host"] = lambda i: contender.step_from_host(*given[i % n])
+        for source, step in entry.steps.items():
+            entry.counts[source] = 2 if smallest else enough(contender, step)
+            entry.turns[source] = []
+
+
+def judged(losses: Sequence[float], reference: Sequence[float] | None, allowed: float) -> Row:
+    """How far the losses are from those of the reference, and whether that is too far."""
+    if reference is None:
+        return {"off": None, "allowed": allowed, "wrong": False}
+    off = max(abs(a / b - 1) for a, b in zip(losses, reference, strict=True))
+    return {
+        "reference": list(reference),
+        "off": off,
+        "allowed": allowed,
+        "wrong": not off <= allowed,
+    }
+
+
+def enough(contender: Contender, step: Callable[[int], Any]) -> int:
+    """How many steps make a turn."""
+    timed(contender, step, 3)
+    seconds = timed(contender, step, 5)[1]
+    return max(math.ceil(SHORTEST / seconds), min(STEPS, math.ceil(LONGEST / seconds)))
+
+
+def timed(contender: Contender, step: Callable[[int], Any], count: int) -> tuple[float, float]:
+    """Seconds a step: by the GPU's events around all of them, and by the wall clock."""
+    clock = contender.clock()
+    start, wall = clock(), time.perf_counter()
+    for i in range(count):
+        step(i)
+    return (clock() - start) / count, (time.perf_counter() - wall) / count
+
+
+def turn(entry: Entry, smallest: bool) -> None:
+    """One for each source of batches, after a few steps that fill the pool again."""
+    with leaving(entry.contender) as contender:
+        for source, step in entry.steps.items():
+            timed(contender, step, 1 if smallest else 3)
+            entry.turns[source].append(timed(contender, step, entry.counts[source]))
+
+
+def row_of(job: Job, entry: Entry, source: str, entries: Sequence[Entry], speed: float) -> Row:
+    """A row.
+
+    seconds, quartiles  of a step, over the rounds, by the GPU's events; ``wall``: the host's clock
+    batches             on the device already, or from the host through pinned buffers
+    ratio               PyTorch's seconds over those of ours, compiled, in the same round: its
+                        median and quartiles; none where one of the two is wrong
+    wrong               whether the first losses are further ``off`` the reference than ``allowed``
+    first_seconds       until the first losses were there, with all that was compiled for them
+    memory              bytes that the pool took from the GPU until then
+    bytes, limit_share  of a plan: what its tasks read and write, and the seconds that this takes
+                        at ``copy_speed`` over those that the step takes
+    """
+    events, wall = zip(*entry.turns[source], strict=True)
+    workload, seconds = job.case.workload, statistics.median(events)
+    row = {"case": job.case.name, "title": workload.title, "batch": workload.batch, **entry.row}
+    row |= {"precision": job.case.precision, "batches": source, "rounds": list(events)}
+    row |= {"seconds": seconds, "quartiles": quartiles(events), "wall": statistics.median(wall)}
+    row |= {"steps": entry.counts[source], "samples_per_second": workload.batch / seconds}
+    if "bytes" in row:
+        row |= {"copy_speed": speed, "limit_share": row["bytes"] / speed / seconds}
+    ours = next((e for e in entries if e.row["variant"] == "compiled"), None)
+    if ours is not None and entry.row["side"] == "PyTorch":
+        ratios = [theirs / our for theirs, (our, _) in zip(events, ours.turns[source], strict=True)]
+        right = not (entry.row["wrong"] or ours.row["wrong"])
+        row |= {"ratio": statistics.median(ratios) if right else None}
+        row |= {"ratio_quartiles": quartiles(ratios) if right else None}
+    return row
+
+
+def quartiles(values: Sequence[float]) -> list[float]:
+    return [float(q) for q in np.quantile(values, (0.25, 0.75))]
+
+
+def verdicts(rows: Sequence[Row]) -> Iterator[Row]:
+    """For each case what was wanted of it, with batches that lie on the device."""
+    wanted = {job.case.name: job.case.wanted for job in jobs(smallest=False)}
+    for name, asked in wanted.items():
+        own = [r for r in rows if r.get("case") == name and r.get("batches") == "device"]
+        ratios = {r["variant"]: r["ratio"] for r in own if r.get("ratio") is not None}
+        wrong = [f"{r['side']} {r['variant']}" for r in own if r["wrong"]]
+        for against, least in asked.items():
+            ratio = min(ratios.values(), default=None) if against == "best" else ratios.get(against)
+            yield {
+                "verdict": name,
+                "against": against,
+                "ratio": ratio,
+                "wanted": least,
+                "reached": None if ratio is None else ratio >= least,
+                "among": sorted(ratios) if against == "best" else [against],
+                "wrong": wrong,
+            }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The training steps that are measured on a GPU, in which precisions, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from bench.compare.workloads import (
+    SGD,
+    WORKLOADS,
+    Linear,
+    Mean,
+    Pool,
+    Relu,
+    Residual,
+    Stage,
+    Workload,
+    normed,
+)
+
+# How far the losses of the first steps may be from those of PyTorch in float32, relatively.
+ALLOWED = {"float32": 1e-4, "tf32": 1e-3, "bfloat16": 1e-2}
+LAUNCHES = {"tuned": 5.0, "graph": 1.0}  # small networks: what a step takes is launches
+BYTES = {"tuned": 1.5, "best": 1.0}
+LARGEST = {"tuned": 1.0}
+
+
+def resnet50(classes: int) -> Iterator[Stage]:
+    """ResNet-50 as torchvision has it: the 3x3 convolution of a block strides."""
+    yield from normed("conv1", "bn1", 3, 64, 7, stride=2)
+    yield from (Relu(), Pool(3, 2, 1))
+    channels = 64
+    for i, count in enumerate((3, 4, 6, 3)):
+        width = 64 << i
+        for j in range(count):
+            at, stride = f"layer{i + 1}.{j}", 2 if i and not j else 1
+            body = (
+                *normed(f"{at}.conv1", f"{at}.bn1", channels, width, 1),
+                Relu(),
+                *normed(f"{at}.conv2", f"{at}.bn2", width, width, 3, stride=stride),
+                Relu(),
+                *normed(f"{at}.conv3", f"{at}.bn3", width, 4 * width, 1),
+            )
+            down = (f"{at}.downsample.0", f"{at}.downsample.1", channels, 4 * width, 1)
+            yield Residual(body, () if j else normed(*down, stride=stride))
+            channels = 4 * width
+    yield Mean()
+    yield Linear("fc", channels, classes)
+
+
+RESNET50 = Workload(
+    "resnet50", "ResNet-50, 224x224", (3, 224, 224), 256, tuple(resnet50(1000)), 1000,
+    **SGD,  # type: ignore[arg-type]
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Case:
+    """A step in a precision. ``wanted``: rows of PyTorch's, or the best of all → by which factor
+    the step is to be faster than they are."""
+
+    workload: Workload
+    precision: str
+    wanted: Mapping[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.workload.name} {self.precision}"
+
+    def smallest(self) -> Case:
+        """With small batches, and small images where the network takes them."""
+        shape = (3, 64, 64) if self.workload is RESNET50 else self.workload.shape
+        return replace(self, workload=replace(self.workload, shape=shape, batch=4))
+
+
+class Job(NamedTuple):
+    """A case, with the rows of PyTorch's that are measured in the same rounds."""
+
+    case: Case
+    rivals: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.case.name}: {', '.join(self.rivals)}"
+
+
+def cases() -> list[Case]:
+    """The most important ones first."""
+    small = [WORKLOADS[name] for name in ("lenet5", "simple_cnn", "mlp", "tiny")]
+    large = [replace(WORKLOADS[name], batch=128) for name in ("resnet18", "vgg_small")]
+    return [
+        *(Case(w, "tf32", LAUNCHES) for w in small),
+        *(Case(w, "bfloat16", BYTES) for w in large),
+        Case(RESNET50, "bfloat16", LARGEST),
+        *(Case(w, "tf32", BYTES) for w in large),
+        *(Case(w, "float32", LAUNCHES) for w in small),
+    ]
+
+
+EAGER = ("eager", "tuned", "graph")
+COMPILED = ("compile", "reduce-overhead", "max-autotune")  # they take up to minutes: last
+
+
+def jobs(smallest: bool) -> list[Job]:
+    """All that is to be measured; what has to beat the best of all is compiled before the rest."""
+    found = cases()
+    later = sorted(
+        (c for c in found if c.precision != "float32"), key=lambda c: "best" not in c.wanted
+    )
+    made = [Job(c, EAGER) for c in found]
+    made += [Job(c, (mode,)) for mode in COMPILED for c in later]
+    if not smallest:
+        return made
+    return [Job(job.case.smallest(), job.rivals) for job in made]
+
+
+def named(text: str, smallest: bool) -> Job:
+    return {job.name: job for job in jobs(smallest)}[text]
