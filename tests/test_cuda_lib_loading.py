@@ -24,7 +24,7 @@ class Library:
     """Stands for a shared library: any function, each of which returns 130_102."""
 
     def __init__(self, path, mode=0):
-        self.path = path
+        self._name = path
 
     def __getattr__(self, name):
         def function(*arguments):

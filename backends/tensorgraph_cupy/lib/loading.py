@@ -11,8 +11,10 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from tensorgraph_cupy.lib import MissingError
@@ -57,9 +59,9 @@ def _load_cudnn() -> Any:
     _library("cudart", "nvidia-cuda-runtime", CONVOLUTIONS)
     _library("nvrtc", "nvidia-cuda-nvrtc", CONVOLUTIONS)
     _library("cublasLt", "nvidia-cublas", CONVOLUTIONS)
-    _library("cudnn", "nvidia-cudnn-cu13", CONVOLUTIONS)
+    library = _library("cudnn", "nvidia-cudnn-cu13", CONVOLUTIONS)
     try:
-        with _without_torch():
+        with _without_torch(), _looking_in(str(Path(library._name).parent)):
             frontend = importlib.import_module("cudnn")
     except ImportError as error:
         raise MissingError(
@@ -128,6 +130,20 @@ def _without_torch() -> Iterator[None]:
         yield
     finally:
         del sys.modules["torch"]
+
+
+@contextlib.contextmanager
+def _looking_in(folder: str) -> Iterator[None]:
+    """The frontend looks for cuDNN itself, first where this variable says: it has to find the one
+    that is loaded, which may be PyTorch's, and not a second one beside it."""
+    before = os.environ.get("LD_LIBRARY_PATH")
+    os.environ["LD_LIBRARY_PATH"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["LD_LIBRARY_PATH"]
+        if before is not None:
+            os.environ["LD_LIBRARY_PATH"] = before
 
 
 def _text(version: tuple[int, int]) -> str:
