@@ -88,7 +88,10 @@ class Job(NamedTuple):
 def cases() -> list[Case]:
     """The most important ones first."""
     small = [WORKLOADS[name] for name in ("lenet5", "simple_cnn", "mlp", "tiny")]
-    large = [replace(WORKLOADS[name], batch=128) for name in ("resnet18", "vgg_small")]
+    # Adam's first steps go by the signs of gradients, which rounding turns: with ten times this
+    # rate VGG's losses jump, and PyTorch's own in bfloat16 are 3 % from those in float32.
+    vgg = replace(WORKLOADS["vgg_small"], lr=1e-4)
+    large = [replace(w, batch=128) for w in (WORKLOADS["resnet18"], vgg)]
     return [
         *(Case(w, "tf32", LAUNCHES) for w in small),
         *(Case(w, "bfloat16", BYTES) for w in large),
