@@ -62,7 +62,7 @@ def test_the_cases_are_those_that_were_asked_for():
 @emulates
 @peers
 def test_a_rehearsal_has_every_row_with_equal_losses(setting):
-    rows = list(training.measured(job("simple_cnn tf32"), setting))
+    rows = list(training.measured(job("lenet5 tf32"), setting))
     assert [(r["side"], r["variant"], r["batches"]) for r in rows] == [
         ("TensorGraph", "compiled", "device"),
         ("TensorGraph", "compiled", "host"),
@@ -77,24 +77,20 @@ def test_a_rehearsal_has_every_row_with_equal_losses(setting):
     assert all(len(r["losses"]) == 4 and r["off"] <= 1e-3 for r in rows)
     assert rows[0]["losses"][0] != rows[0]["losses"][3], "it learns"
     assert rows[0]["settings"] == {"precision": "tf32"}
-    assert rows[0]["bytes"] > 4 * 34_826 and rows[0]["tasks"] > 10
+    assert rows[0]["bytes"] > 4 * 61_706 and rows[0]["tasks"] > 10
     assert all(r["ratio"] > 0 for r in rows if r["side"] == "PyTorch")
     assert "ratio" not in rows[0]
-    verdicts = [v for v in training.verdicts(rows) if v["verdict"] == "simple_cnn tf32"]
+    verdicts = [v for v in training.verdicts(rows) if v["verdict"] == "lenet5 tf32"]
     assert [(v["against"], v["wanted"]) for v in verdicts] == [("tuned", 5.0), ("graph", 1.0)]
     assert all(v["reached"] is (v["ratio"] >= v["wanted"]) for v in verdicts)
 
 
+@pytest.mark.slow
 @emulates
 @peers
 def test_bfloat16_on_both_sides(setting):
-    case = job("vgg_small bfloat16").case
-    rows = list(training.measured(workloads.Job(case, ("tuned", "eager")), setting))
-    assert {(r["side"], r["variant"]) for r in rows} == {
-        ("TensorGraph", "compiled"),
-        ("PyTorch", "tuned"),
-        ("PyTorch", "eager"),
-    }
+    rows = list(training.measured(job("vgg_small bfloat16"), setting))
+    assert len(rows) == 8
     assert all(1e-6 < r["off"] <= 1e-2 and not r["wrong"] for r in rows)
 
 
@@ -131,6 +127,7 @@ def test_a_contender_that_fails_is_left_to_itself(setting, monkeypatch):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @emulates
 @peers
 def test_a_job_that_fails_takes_no_other_with_it(setting, monkeypatch):

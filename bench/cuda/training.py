@@ -196,13 +196,9 @@ def judged(losses: Sequence[float], reference: Sequence[float] | None, allowed: 
     """How far the losses are from those of the reference, and whether that is too far."""
     if reference is None:
         return {"off": None, "allowed": allowed, "wrong": False}
-    off = max(abs(a / b - 1) for a, b in zip(losses, reference, strict=True))
-    return {
-        "reference": list(reference),
-        "off": off,
-        "allowed": allowed,
-        "wrong": not off <= allowed,
-    }
+    off = float(np.max(np.abs(np.divide(losses, reference) - 1)))
+    wrong = not off <= allowed  # also where a loss is no number
+    return {"reference": list(reference), "off": off, "allowed": allowed, "wrong": wrong}
 
 
 def enough(contender: Contender, step: Callable[[int], Any]) -> int:
