@@ -70,11 +70,12 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
             if not waiting or setting.left() < ROOM:
                 break
             words = {SETTING: setting.text(), NAMES: "\n".join(waiting)}
-            part = Part(
-                ["bench.cuda.training"], Path(folder, str(number)), alone=False, environment=words
-            )
+            here, count = Path(folder, str(number)), len(waiting)
+            part = Part(["bench.cuda.training"], here, alone=False, environment=words)
             if failed := part.follow(setting.deadline, take):
                 note({"failed": begun[-1] if begun else "to begin", "why": failed})
+            if len(waiting) == count:
+                break  # nor would the next process begin with anything
     for name in waiting:
         note({"left_out": f"{name}: no time was left"})
     for row in verdicts(rows):
@@ -91,7 +92,16 @@ def main() -> None:
         faulthandler.dump_traceback_later(PATIENCE, exit=True, file=sys.stderr)
         for row in measured(named(name, setting.emulated or setting.small), setting):
             note(row)
+        gc.collect()
         faulthandler.cancel_dump_traceback_later()
+    note({"libraries": libraries()})
+
+
+def libraries() -> list[str]:
+    """The files of NVIDIA's libraries that this process has loaded: there is to be one of each."""
+    lines = Path("/proc/self/maps").read_text("utf-8").splitlines()
+    names = ("/libcudnn.so", "/libcublas", "/libcudart", "/libnvrtc.so")
+    return sorted({line.split()[-1] for line in lines if any(name in line for name in names)})
 
 
 def measured(job: Job, setting: Setting) -> Iterator[Row]:
@@ -103,41 +113,50 @@ def measured(job: Job, setting: Setting) -> Iterator[Row]:
     x, y = batches(workload, workload.batch, count)
     given = list(zip(x, y, strict=True))
     start = weights(workload.network)
-    reference: list[float] | None = None
-    contenders: list[Contender] = []
+    variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
+    contenders: list[Contender] = [Ours(backend, precision, name) for name in variants]
     if found is None or (setting.emulated and job.rivals != EAGER):
         why = "it is not here, or sees no GPU" if found is None else "it compiles for a GPU"
         yield {"left_out": f"PyTorch of {job.name}: {why}"}
         if job.rivals != EAGER:
             return
-    else:  # what searches for fast algorithms comes before what takes any
+    else:  # cuDNN's plans are kept by their problem: those that were searched for come first
         names = sorted(job.rivals, key=lambda name: name == REFERENCE)
         contenders += [PyTorch(*found, precision, name) for name in names]
-        with leaving(PyTorch(*found, "float32", REFERENCE)) as standard:
-            reference = first_losses(standard, workload, start, given)
-    variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
-    contenders[:0] = [Ours(backend, precision, name) for name in variants]
     entries = []
     for contender in contenders:
         entry = Entry(contender)
         try:
-            ready(entry, job, start, given, reference, smallest)
+            ready(entry, workload, start, given, smallest)
             entries.append(entry)
-        except Exception as error:  # of one contender alone, unless the GPU itself is lost
-            who = f"{job.case.name}, {contender.side}, {contender.variant}"
-            yield {"failed": who, "why": f"{type(error).__name__}: {error}"}
-            contender.free()
+        except Exception as error:
+            yield lost(job, contender, error)
+    reference = None
+    if len(contenders) > len(variants):
+        assert found is not None
+        with leaving(PyTorch(*found, "float32", REFERENCE)) as standard:
+            reference = first_losses(standard, workload, start, given)
+    for entry in entries:
+        entry.row |= judged(entry.row["losses"], reference, ALLOWED[precision])
     for i in range(2 if smallest else ROUNDS):
-        for entry in entries if i % 2 == 0 else entries[::-1]:
-            turn(entry, smallest)
+        for entry in entries[:] if i % 2 == 0 else entries[::-1]:
+            try:
+                turn(entry, smallest)
+            except Exception as error:
+                entries.remove(entry)
+                yield lost(job, entry.contender, error)
     speed = copy_speed(backend, smallest)
     for entry in entries:
         entry.row |= entry.contender.figures()
         for source in entry.turns:
             yield row_of(job, entry, source, entries, speed)
-    entries.clear()
-    contenders.clear()
-    gc.collect()
+
+
+def lost(job: Job, contender: Contender, error: Exception) -> Row:
+    """The row of one that failed alone; where the GPU itself is lost, that is raised again here."""
+    contender.free()
+    who = f"{job.case.name}, {contender.side}, {contender.variant}"
+    return {"failed": who, "why": f"{type(error).__name__}: {error}"}
 
 
 @contextlib.contextmanager
@@ -147,7 +166,6 @@ def leaving(contender: Contender) -> Iterator[Contender]:
         with contender.active():
             yield contender
     finally:
-        gc.collect()
         contender.free()
 
 
@@ -162,15 +180,10 @@ def first_losses(
 
 
 def ready(
-    entry: Entry,
-    job: Job,
-    start: Mapping[str, Any],
-    given: Sequence[Any],
-    reference: Sequence[float] | None,
-    smallest: bool,
+    entry: Entry, workload: Workload, start: Mapping[str, Any], given: Sequence[Any], smallest: bool
 ) -> None:
     """Make the contender ready for its turns, after a look at what it computes."""
-    contender, workload, row = entry.contender, job.case.workload, entry.row
+    contender, row = entry.contender, entry.row
     contender.free()
     before, begun = contender.held(), time.perf_counter()
     with leaving(contender):
@@ -179,7 +192,6 @@ def ready(
         after = contender.held()
         row["memory"] = None if before is None or after is None else after - before
         row["settings"] = contender.settings()
-        row |= judged(row["losses"], reference, ALLOWED[job.case.precision])
         if any(isinstance(stage, Dropout) for stage in workload.network):
             contender.prepare(workload, dict(start), dropout=True)
         placed = [contender.place(*batch) for batch in given]
