@@ -23,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.compare.workloads import Dropout, Workload, batches, weights
+from bench.compare.workloads import Dropout, Workload, batches
+from bench.cuda import workloads
 from bench.cuda.ours import Ours, copy_speed
 from bench.cuda.process import Part, Row, note
 from bench.cuda.pytorch import PyTorch
@@ -112,7 +113,7 @@ def measured(job: Job, setting: Setting) -> Iterator[Row]:
     count = 2 if math.prod((workload.batch, *workload.shape)) > 1 << 24 else 4
     x, y = batches(workload, workload.batch, count)
     given = list(zip(x, y, strict=True))
-    start = weights(workload.network)
+    start = workloads.start(workload)
     variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
     contenders: list[Contender] = [Ours(backend, precision, name) for name in variants]
     if found is None or (setting.emulated and job.rivals != EAGER):
