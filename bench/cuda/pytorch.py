@@ -99,11 +99,10 @@ class PyTorch:
 
     def _autocast(self) -> Any:
         """Weights that are cast within a graph must not be kept beyond it."""
+        if self.precision != "bfloat16":
+            return contextlib.nullcontext()
         return self.torch.autocast(
-            self.device,
-            dtype=self.torch.bfloat16,
-            enabled=self.precision == "bfloat16",
-            cache_enabled=not self.how.graph,
+            self.device, dtype=self.torch.bfloat16, cache_enabled=not self.how.graph
         )
 
     def _loss(self, x: Any, y: Any) -> Any:
@@ -160,10 +159,8 @@ class PyTorch:
         return run
 
     def place(self, x: Any, y: Any) -> tuple[Any, ...]:
-        torch = self.torch
-        return self._laid_out(torch.from_numpy(x).to(self.device)), torch.from_numpy(y).to(
-            self.device
-        )
+        images, labels = (self.torch.from_numpy(array).to(self.device) for array in (x, y))
+        return self._laid_out(images), labels
 
     def step_from_host(self, x: Any, y: Any) -> Any:
         if not self.cuda:
