@@ -36,7 +36,7 @@ SECTIONS = {
         Section("conformance", "bench.cuda.conformance", 6),
         Section("leak", "bench.cuda.leak", 1),
         Section("kernels", "bench.cuda.kernels", 4),
-        Section("training", "bench.cuda.training", 8),
+        Section("training", "bench.cuda.training", 12),
         Section("accuracy", "bench.cuda.accuracy", 3),
     )
 }
