@@ -1,6 +1,7 @@
 // Enough of CUDA for g++ to run kernels on the processor: blocks one after the other, the threads
-// of a block as fibres that take turns at barriers and warp shuffles. Indices, barriers and
-// arithmetic are tested so; races only as far as the order of turns shows them.
+// of a block as fibres that take turns at barriers and warp shuffles. What a GPU forbids beyond
+// that is found by cuda_strict.h.
+#include <algorithm>
 #include <csetjmp>
 #include <cmath>
 #include <cstdint>
@@ -11,8 +12,12 @@
 #include <tuple>
 #include <type_traits>
 #include <ucontext.h>
+#include <unordered_map>
 #include <utility>
 #include <vector>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #define __global__
 #define __device__
@@ -22,7 +27,7 @@
 #define __launch_bounds__(...)
 #define __shared__ static __attribute__((section("shared_of_block")))
 
-struct uint4 {
+struct alignas(16) uint4 {
     unsigned int x, y, z, w;
 };
 static inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) {
@@ -56,18 +61,6 @@ static inline int min(int a, int b) { return a < b ? a : b; }
 static inline int max(int a, int b) { return a > b ? a : b; }
 static inline long long min(long long a, long long b) { return a < b ? a : b; }
 static inline long long max(long long a, long long b) { return a > b ? a : b; }
-static inline void __threadfence() {}
-template <typename T, typename U>
-static inline T atomicAdd(T* to, U x) {
-    T old = *to;
-    *to += (T)x;
-    return old;
-}
-static inline unsigned atomicInc(unsigned* to, unsigned limit) {
-    const unsigned old = *to;
-    *to = old >= limit ? 0 : old + 1;
-    return old;
-}
 
 namespace emulation {
 
@@ -77,7 +70,7 @@ namespace emulation {
 struct Fibre {
     ucontext_t first;
     jmp_buf place;
-    std::vector<char> stack = std::vector<char>(256 * 1024);
+    char stack[256 * 1024];
     int thread = -1;
     bool begun = false;
 };
@@ -93,12 +86,17 @@ static Fibre* running;
 static jmp_buf scheduler;
 static void (*body)(void*);
 static void* body_data;
-static int threads, ended_threads, waiting_threads, barrier_turn, current_warp;
+static int threads, ended_threads, waiting_threads, waiting_line, barrier_turn, current_warp;
 static long long progress;  // counts whatever happened
 static bool reversed;
 static const char* failure;
+}  // namespace emulation
 
-static int lane() { return running->thread % 32; }
+#include "cuda_strict.h"
+
+namespace emulation {
+
+UNSEEN static int lane() { return running->thread % 32; }
 static Warp& warp() { return warps[running->thread / 32]; }
 
 static void select(int thread) {
@@ -115,6 +113,7 @@ static void fibre_main() {
         select(own * 32 + (reversed ? warps[own].threads - 1 - position : position));
         ++progress;
         body(body_data);
+        watching = false;
         ++ended_threads;
         ++progress;
     }
@@ -134,8 +133,8 @@ __attribute__((noinline)) static void resume(Fibre* fibre) {
     if (fibre->begun) _longjmp(fibre->place, 1);
     fibre->begun = true;
     getcontext(&fibre->first);
-    fibre->first.uc_stack.ss_sp = fibre->stack.data();
-    fibre->first.uc_stack.ss_size = fibre->stack.size();
+    fibre->first.uc_stack.ss_sp = fibre->stack;
+    fibre->first.uc_stack.ss_size = sizeof fibre->stack;
     fibre->first.uc_link = nullptr;
     makecontext(&fibre->first, fibre_main, 0);
     setcontext(&fibre->first);
@@ -186,6 +185,7 @@ static void meet(Warp& w) {
 }
 
 static uint64_t exchange(unsigned mask, uint64_t own, int from) {
+    const Unwatched guard;
     Warp& w = warp();
     if (mask != w.lanes) {
         failure = "a shuffle's mask is not that of the warp's lanes";
@@ -218,13 +218,15 @@ static std::string code() {
 }
 
 template <typename... A, size_t... I>
-static void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
+UNSEEN static void call(void (*kernel)(A...), void** arguments, std::index_sequence<I...>) {
+    watching = true;
     kernel(*static_cast<std::remove_cv_t<A>*>(arguments[I])...);
 }
 
 template <typename... A>
 static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block,
-                          int shared_bytes, int reverse, const char* given, void** arguments) {
+                          int shared_bytes, int reverse, const char* given, void** arguments,
+                          const uint64_t* memory_ranges, int count) {
     static std::string message;
     std::string declared;
     ((declared += code<A>() + " "), ...);
@@ -236,7 +238,7 @@ static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsi
         void (*kernel)(A...);
         void** arguments;
     } data{kernel, arguments};
-    body = [](void* d) {
+    body = [](void* d) UNSEEN {
         call(((Data*)d)->kernel, ((Data*)d)->arguments, std::index_sequence_for<A...>());
     };
     body_data = &data;
@@ -245,8 +247,15 @@ static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsi
     threads = block[0] * block[1] * block[2];
     reversed = reverse;
     failure = nullptr;
+    if (__stop_shared_of_block - __start_shared_of_block > 48 * 1024)
+        return "more than 48 KiB of shared variables";
     std::vector<uint64_t> memory((shared_bytes + 7) / 8 + 2);
     dynamic_shared = (unsigned char*)(((uintptr_t)memory.data() + 15) / 16 * 16);
+    begin_launch(memory_ranges, count, shared_bytes);
+#ifdef __SSE__
+    const unsigned rounding = _mm_getcsr();
+    _mm_setcsr(rounding | 0x8040);  // float32 numbers too small to be normal are 0: -ftz=true
+#endif
     const unsigned blocks = grid[0] * grid[1] * grid[2];
     for (unsigned b = 0; b < blocks && !failure; ++b) {
         const unsigned at = reversed ? blocks - 1 - b : b;
@@ -255,34 +264,43 @@ static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsi
             std::memset(__start_shared_of_block, 0xFF,
                         __stop_shared_of_block - __start_shared_of_block);
         std::memset(dynamic_shared, 0xFF, shared_bytes);
+        begin_block();
         run_block();
     }
+#ifdef __SSE__
+    _mm_setcsr(rounding);
+#endif
     return failure;
 }
 
 }  // namespace emulation
 
-static inline void __syncthreads() {
+// All threads have to come to the same barrier of the source: each names its line.
+static inline void __syncthreads(int line = __builtin_LINE()) {
     using namespace emulation;
+    const Unwatched guard;
     const int turn = barrier_turn;
+    if (waiting_threads && line != waiting_line) failure = "threads wait at different barriers";
+    waiting_line = line;
     if (++waiting_threads == threads) {
         waiting_threads = 0;
         ++barrier_turn;
+        ++interval;
         ++progress;
     }
     while (barrier_turn == turn && !failure) give_way();
 }
 template <typename T>
-static T __shfl_xor_sync(unsigned mask, T x, int with) {
+UNSEEN static T __shfl_xor_sync(unsigned mask, T x, int with) {
     return emulation::shuffle(mask, x, emulation::lane() ^ with);
 }
 template <typename T>
-static T __shfl_down_sync(unsigned mask, T x, int by) {
+UNSEEN static T __shfl_down_sync(unsigned mask, T x, int by) {
     return emulation::shuffle(
         mask, x, emulation::lane() + by < 32 ? emulation::lane() + by : emulation::lane());
 }
 template <typename T>
-static T __shfl_sync(unsigned mask, T x, int from) {
+UNSEEN static T __shfl_sync(unsigned mask, T x, int from) {
     return emulation::shuffle(mask, x, from & 31);
 }
-static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { emulation::shuffle(mask, 0, 0); }
+UNSEEN static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { emulation::shuffle(mask, 0, 0); }

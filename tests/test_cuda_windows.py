@@ -66,6 +66,8 @@ def test_by_addresses_in_a_captured_step(dtype, groups, epilogue):
     if epilogue != "none":
         given["bias"] = memory["bias"].address
     rows = device.allocate(size)
+    conv.launch(device, problem, **given, scratch=rows.address)  # libraries are opened
+    device.fill(given["y"], memory["y"].size, 0xFF)
     replay = device.capture(lambda: conv.launch(device, problem, **given, scratch=rows.address))
     replay()
     x, w = (np.moveaxis(held[k], -1, 1).astype("float64") for k in "xw")

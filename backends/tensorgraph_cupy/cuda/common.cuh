@@ -38,7 +38,7 @@ __device__ __forceinline__ float value(bfloat16 x) { return __uint_as_float((uin
 __device__ __forceinline__ void store(float& to, float x) { to = x; }
 
 __device__ __forceinline__ void store(bfloat16& to, float x) {  // the nearest; of two, the even one
-#if defined(__CUDA_ARCH__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(to.bits) : "f"(x));
 #else
     const uint32 bits = __float_as_uint(x);

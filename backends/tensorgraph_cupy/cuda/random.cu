@@ -13,7 +13,7 @@ KERNEL random_words(const uint32* __restrict__ keys, uint32* __restrict__ out, C
         const Count row = i / blocks, first = i % blocks * 4;
         const uint4 words = philox_words(keys + 4 * row, first / 4);
         uint32* to = out + row * width + first;
-        if (width % 4 == 0) {
+        if ((uint64)to % 16 == 0 && width % 4 == 0) {
             *reinterpret_cast<uint4*>(to) = words;
         } else {
             const uint32 each[4] = {words.x, words.y, words.z, words.w};

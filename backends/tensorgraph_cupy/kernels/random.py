@@ -15,7 +15,7 @@ from tensorgraph_cupy.kernels.launching import THREADS, grid, sized
 def words(device: Device, keys: int, out: int, rows: int, width: int) -> None:
     """uint32 (rows, width) at ``out``: each row is the begin of the stream of its own key."""
     if blocks := rows * (-(-width // 4)):
-        program, count = sized("random.cu", "float32", rows * width)
+        program, count = sized("random.cu", "float32", rows * max(width, 4))
         arguments = (keys, out, count(rows), count(width))
         device.launch(program, "random_words", grid(device, blocks), (THREADS,), arguments)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy
 
+WRAPPED = {"add", "subtract", "multiply", "negative", "square"}
 SPELLINGS: dict[str, str] = {
     "add": "{0} + {1}",
     "subtract": "{0} - {1}",
@@ -121,4 +122,6 @@ def spelled(
         more["cast"] = f"{operands[0]} != 0" if dtype == "bool" else operands[0]
     elif op == "standardize_input":
         more["share"] = literal(params["share"], known)
+    elif op in WRAPPED and known in ("int32", "int64"):  # C++ leaves open what signed
+        operands = [f"(u{known}){x}" for x in operands]  # integers do when they overflow
     return SPELLINGS[op].format(*operands, f="f" if kind == "float" else "", **more)
