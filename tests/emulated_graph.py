@@ -8,7 +8,7 @@ for by the first one before the capture ends; and no event goes from inside to o
 class Event:
     done = False
     capture = None  # the graph in which it was recorded
-    known = None  # stream → how much of it the event stands for
+    reach = None  # stream → how much of it the event stands for
 
 
 class Capture:
@@ -30,14 +30,14 @@ class Capture:
 
     def record(self, stream, event):
         self.add(stream, lambda: setattr(event, "done", True))
-        event.capture, event.known = self, dict(self.known[stream])
+        event.capture, event.reach = self, dict(self.known[stream])
 
     def wait(self, stream, event):
         if event.capture is not self:
             raise RuntimeError("a captured stream waits for an event from outside of the graph")
         self.nodes.append((stream, event))
         known = self.known.setdefault(stream, {stream: 0})
-        for other, count in event.known.items():
+        for other, count in event.reach.items():
             known[other] = max(count, known.get(other, 0))
 
     def end(self):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from emulated_backend import EmulatedBackend
 from stream_order import OrderedDevice
+from tensorgraph_cupy import staging
 
 SIZES = (20_000, 30_000, 17_000, 25_000, 40_000, 20_000, 20_000)
 
@@ -41,3 +42,31 @@ def test_small_arrays_are_not_staged():
     backend = EmulatedBackend(OrderedDevice())
     backend.asarray(np.zeros(8, np.float32), "float32")
     assert not backend.staging.slots
+
+
+def test_new_memory_belongs_to_the_stream_that_fills_it(monkeypatch):
+    """A slot on memory that the first stream has just given back would be filled too early."""
+
+    class OfTheFirst(staging.Slot):
+        def __init__(self, device, size):
+            super().__init__(backend.device, size)
+
+    device = OrderedDevice()
+    backend = EmulatedBackend(device)
+    monkeypatch.setattr(staging, "Slot", OfTheFirst)
+    with pytest.raises(AssertionError, match="does not wait for memory that is handed out"):
+        backend.asarray(np.zeros(SIZES[0], np.float32), "float32")
+
+
+def test_memory_is_handed_out_again_in_the_order_of_its_stream():
+    device = OrderedDevice()
+    side = device.beside()
+    memory, other = device.allocate(64), side.allocate(64)
+    side.wait(device.record())
+    side.copy(memory.address, other.address, 64)
+    event = side.record()
+    del memory
+    with pytest.raises(AssertionError, match="is handed out does not wait for copy"):
+        device.allocate(8)
+    side.finish(event)  # the host waits
+    device.allocate(8)

@@ -71,6 +71,6 @@ class Staging:
         if slot is None or slot.size < size:
             if slot is not None and slot.taken is not None:
                 self.beside.finish(slot.taken)  # before its memory goes
-            slot = Slot(self.arrays.device, size)
+            slot = Slot(self.beside, size)  # whose stream the first one to touch it is
         self.slots.append(slot)
         return slot
