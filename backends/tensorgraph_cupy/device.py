@@ -160,12 +160,14 @@ class CudaDevice:
         kernel(tuple(grid), tuple(block), tuple(arguments), shared_bytes, self._current)
 
     def copy(self, target: int, source: int, size: int) -> None:
-        kind = self.runtime.memcpyDeviceToDevice
-        self.runtime.memcpyAsync(target, source, size, kind, self.stream)
+        if size:
+            kind = self.runtime.memcpyDeviceToDevice
+            self.runtime.memcpyAsync(target, source, size, kind, self.stream)
 
     def copy_in(self, target: int, host: Any) -> None:
-        kind = self.runtime.memcpyHostToDevice
-        self.runtime.memcpyAsync(target, host.ctypes.data, host.nbytes, kind, self.stream)
+        if host.nbytes:
+            kind = self.runtime.memcpyHostToDevice
+            self.runtime.memcpyAsync(target, host.ctypes.data, host.nbytes, kind, self.stream)
 
     def copy_out(self, host: Any, source: int) -> None:
         kind = self.runtime.memcpyDeviceToHost
@@ -173,7 +175,8 @@ class CudaDevice:
         self.synchronize()
 
     def fill(self, target: int, size: int, byte: int = 0) -> None:
-        self.runtime.memsetAsync(target, byte, size, self.stream)
+        if size:  # CUDA has no graph node for nothing
+            self.runtime.memsetAsync(target, byte, size, self.stream)
 
     def library(self, name: str) -> Any:
         if name not in self._libraries:
