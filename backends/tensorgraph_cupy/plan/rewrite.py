@@ -27,6 +27,9 @@ def laid(x: Shaped) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
+laid.flops(lambda *_: 0)
+
+
 @laid.kernel
 def _(xp: Any, x: Any) -> Any:
     return xp.array(x)
