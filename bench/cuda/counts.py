@@ -1,0 +1,67 @@
+"""What kernels move and compute, counted from shapes, and what is made of a time: rates, shares of
+a limit, ratios. All of it in one place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tensorgraph_cupy.kernels.spelling import SIZES
+from tensorgraph_cupy.lib.convolution import Convolution
+
+ALLOWED = {"float32": 3e-4, "tf32": 5e-3, "bfloat16": 2e-2}  # of the largest value
+
+
+def bytes_of(*arrays: tuple[Sequence[int], str]) -> int:
+    """Of arrays of these shapes and dtypes, each of which is read or written once."""
+    return sum(math.prod(shape) * SIZES[dtype] for shape, dtype in arrays)
+
+
+def of_convolution(problem: Convolution) -> tuple[int, int]:
+    """Bytes and operations: all three kinds read two of the arrays, write the third, and multiply
+    as often."""
+    shapes = problem.shapes()
+    moved = bytes_of(*((shape, problem.dtype) for shape in shapes.values()))
+    if problem.epilogue != "none":
+        moved += bytes_of(((problem.filters,), problem.dtype))
+    return moved, 2 * math.prod(shapes["y"]) * math.prod(shapes["w"][1:])
+
+
+def of_product(rows: int, columns: int, inner: int, batch: int, dtype: str) -> tuple[int, int]:
+    """Bytes and operations of ``(rows, inner) @ (inner, columns)``, a batch of them."""
+    sides = ((batch, rows, inner), (batch, inner, columns), (batch, rows, columns))
+    return bytes_of(*((shape, dtype) for shape in sides)), 2 * batch * rows * columns * inner
+
+
+def rated(
+    row: Mapping[str, Any],
+    seconds: float,
+    *,
+    torch_seconds: float | None = None,
+    error: float | None = None,
+    limits: Mapping[str, float] = {},
+) -> dict[str, Any]:
+    """A row with its time, and what follows from that. ``limits`` are bytes a second, as "copy",
+    and operations a second by precision. A result that is wrong has neither ratio nor share."""
+    moved, flops, precision = row["bytes"], row["flops"], row["precision"]
+    made = {
+        **row,
+        "seconds": seconds,
+        "torch_seconds": torch_seconds,
+        "gbps": moved / seconds / 1e9,
+        "tflops": flops / seconds / 1e12,
+        "error": error,
+        "wrong": error is not None and not error <= ALLOWED[precision],
+        "ratio": None,
+        "bandwidth_share": None,
+        "gemm_share": None,
+    }
+    if not made["wrong"]:
+        if torch_seconds is not None:
+            made["ratio"] = torch_seconds / seconds
+        if copy := limits.get("copy"):
+            made["bandwidth_share"] = moved / seconds / copy
+        if flops and (peak := limits.get(precision)):
+            made["gemm_share"] = flops / seconds / peak
+    return made
