@@ -21,7 +21,8 @@ KINDS = {"y": "conv", "x": "conv, images' gradient", "w": "conv, filters' gradie
 
 
 class Layer(NamedTuple):
-    """A convolution of a network, of square images and filters."""
+    """A convolution of a network, of square images and filters; ``valid``: without padding, where
+    else it is as wide as keeps the size."""
 
     batch: int
     channels: int
@@ -29,9 +30,10 @@ class Layer(NamedTuple):
     size: int
     kernel: int
     stride: int = 1
+    valid: bool = False
 
     def problem(self, kind: str, precision: str, epilogue: str = "none") -> Convolution:
-        pad = self.kernel // 2
+        pad = 0 if self.valid else self.kernel // 2
         return Convolution(
             kind,
             self.batch,
@@ -50,28 +52,33 @@ class Layer(NamedTuple):
 
     def __str__(self) -> str:
         text = f"{self.batch}x{self.channels}x{self.size}x{self.size} -> {self.filters}"
-        return f"{text}, {self.kernel}x{self.kernel}/{self.stride}"
+        return f"{text}, {self.kernel}x{self.kernel}/{self.stride}{' valid' * self.valid}"
 
 
-def _resnet50(*layers: tuple[int, ...]) -> list[Layer]:
-    return [Layer(256, *layer) for layer in layers]
+def _of(batch: int, *layers: tuple[int, ...]) -> list[Layer]:
+    return [Layer(batch, *layer) for layer in layers]
 
 
-KEY = _resnet50(
-    (64, 64, 56, 3), (64, 256, 56, 1), (128, 128, 28, 3), (1024, 256, 14, 1), (512, 512, 7, 3),
-    (3, 64, 224, 7, 2), (256, 512, 56, 1, 2),
+# all that the steps of bench/cuda/account.py have
+KEY = _of(
+    256, (64, 64, 56, 3), (64, 256, 56, 1), (128, 128, 28, 3), (1024, 256, 14, 1),
+    (512, 512, 7, 3), (3, 64, 224, 7, 2), (256, 512, 56, 1, 2),
 )  # fmt: skip
-OTHERS = _resnet50(
-    (256, 64, 56, 1), (256, 128, 56, 1), (128, 128, 56, 3, 2), (128, 512, 28, 1),
-    (512, 128, 28, 1), (256, 256, 28, 3, 2), (256, 256, 14, 3), (256, 1024, 14, 1),
-    (512, 1024, 28, 1, 2), (512, 512, 14, 3, 2), (512, 2048, 7, 1), (2048, 512, 7, 1),
-    (1024, 2048, 14, 1, 2),
+OTHERS = _of(
+    256, (64, 64, 56, 1), (256, 64, 56, 1), (256, 128, 56, 1), (128, 128, 56, 3, 2),
+    (128, 512, 28, 1), (512, 128, 28, 1), (512, 256, 28, 1), (256, 256, 28, 3, 2),
+    (256, 256, 14, 3), (256, 1024, 14, 1), (512, 1024, 28, 1, 2), (1024, 512, 14, 1),
+    (512, 512, 14, 3, 2), (512, 2048, 7, 1), (2048, 512, 7, 1), (1024, 2048, 14, 1, 2),
 )  # fmt: skip
-RESNET18 = [Layer(128, 64 << i, 64 << i, 32 >> i, 3) for i in range(4)]
+RESNET18 = _of(
+    128, (64, 64, 32, 3), (128, 128, 16, 3), (256, 256, 8, 3), (512, 512, 4, 3), (3, 64, 32, 3),
+    (64, 128, 32, 3, 2), (128, 256, 16, 3, 2), (256, 512, 8, 3, 2), (64, 128, 32, 1, 2),
+    (128, 256, 16, 1, 2), (256, 512, 8, 1, 2),
+)  # fmt: skip
 SMALL = [
-    Layer(64, 1, 6, 28, 5), Layer(64, 6, 16, 14, 5), Layer(128, 1, 32, 28, 3),
-    Layer(128, 32, 64, 13, 3), Layer(128, 3, 32, 32, 3), Layer(128, 32, 32, 32, 3),
-    Layer(128, 64, 64, 16, 3),
+    Layer(64, 1, 6, 28, 5), Layer(64, 6, 16, 14, 5, 1, valid=True),  # LeNet-5
+    Layer(128, 1, 32, 26, 3, 1, valid=True), Layer(128, 32, 64, 12, 3, 1, valid=True),
+    *_of(128, (3, 32, 32, 3), (32, 32, 32, 3), (32, 64, 16, 3), (64, 64, 16, 3)),  # VGG-small
 ]  # fmt: skip
 TINY = [Layer(2, 8, 8, 6, 3), Layer(2, 8, 16, 6, 1)]
 
@@ -94,7 +101,7 @@ def convolutions(small: bool) -> Iterator[Case]:
         for layer in layers:
             for kind in KINDS:
                 yield convolution(layer.problem(kind, precision), layer, precision, first)
-    for layer in SMALL:
+    for layer in SMALL[:4]:
         for precision in ("tf32", "bfloat16"):
             problem = layer.problem("y", precision, "bias_relu")
             yield convolution(problem, layer, precision, False)
