@@ -9,7 +9,17 @@ from emulated_device import available
 from gpu_rehearsal import Setting, rows_of
 
 import tensorgraph as tg
-from bench.cuda import account, counts, kernels, limits, moves, passes, products, trained
+from bench.cuda import (
+    account,
+    algorithms,
+    counts,
+    kernels,
+    limits,
+    moves,
+    passes,
+    products,
+    trained,
+)
 from bench.cuda.case import Case, timed
 from bench.cuda.described import described
 from bench.cuda.ground import Ground, Trial
@@ -36,7 +46,6 @@ def test_limits():
     hosts = {name for kind, name, _ in names if kind == "host"}
     assert {"an empty kernel", "cuBLASLt", "cuDNN", "a graph of one node"} <= hosts
     assert sum(kind == "graph" for kind, *_ in names) == 4
-    assert len(limits.table(rows)) == len(rows) + 1
     for row in rows:
         if "gbps" in row:
             assert row["gbps"] == pytest.approx(row["bytes"] / row["seconds"] / 1e9)
@@ -47,20 +56,28 @@ def test_kernels_in_a_run_of_the_section(monkeypatch):
     families = (moves.drawn, passes.pooled, products.products)
     monkeypatch.setattr(kernels, "FAMILIES", families)
     rows = rows_of(kernels)
-    first, *others = rows
-    assert first.keys() == {"kind", "copy", "float32", "tf32", "bfloat16"}
-    timed_ = [row for row in others if "all_seconds" not in row]
+    timed_ = [row for row in rows if "verdict" not in row]
     assert len(timed_) == sum(len([*family(True)]) for family in families)
-    assert not [row for row in others if row.get("failed") or row.get("wrong")]
+    assert not [row for row in rows if row.get("failed") or row.get("wrong")]
+    assert {row["by"] for row in timed_} == {"own kernel", "cuBLASLt"}
     for row in timed_:
-        assert row["bandwidth_share"] == pytest.approx(row["gbps"] * 1e9 / first["copy"])
-    several = [row for row in others if "all_seconds" in row]
-    assert {row["kind"] for row in several} == {"algorithms of cuBLASLt", "algorithms of cuDNN"}
-    for row in several:
+        speed = row["bytes"] / row["seconds"]
+        assert row["bandwidth_share"] == pytest.approx(speed / row["limits"]["copy"])
+    first, *others = rows[len(timed_) :]
+    assert first["verdict"] == "results" and first["reached"] in (True, None)
+    assert all(row["reached"] is None for row in others), "times of a rehearsal mean nothing"
+
+
+@emulated
+def test_all_algorithms():
+    rows = rows_of(algorithms)
+    assert {row["library"] for row in rows} == {"cuBLASLt", "cuDNN"}
+    for row in rows:
+        assert len(row["all_seconds"]) == row["algorithms"] > 1
         assert row["seconds"] == row["all_seconds"][row["taken"]]
-        assert row["taken_over_best"] == pytest.approx(row["seconds"] / min(row["all_seconds"]))
-    assert len(kernels.table(rows)) == len(timed_) + 1
-    assert len(kernels.algorithms_table(rows)) == len(several) + 1
+        best = min(row["all_seconds"])
+        assert row["best_over_taken"] == pytest.approx(best / row["seconds"])
+        assert row["all_seconds"][row["best"]] == best
 
 
 @emulated
@@ -71,7 +88,7 @@ def test_every_kernel_agrees_with_pytorch(each):
     row = timed(Ground(Setting()), each, {})
     apart = each.kind in ("dropout", "random words")
     assert (row["error"] is None) is apart, "only random words are others"
-    assert not row["wrong"] and row["torch_seconds"] > 0
+    assert not row["wrong"] and row["theirs"] > 0
 
 
 @emulated
@@ -86,7 +103,7 @@ def test_a_kernel_agrees_with_pytorch(kind):
 def test_without_pytorch_kernels_are_timed_alone(monkeypatch):
     monkeypatch.setattr(Setting, "torch", lambda self: None)
     row = timed(Ground(Setting()), case("max_pool", small=True), {"copy": 1e9})
-    assert row["torch_seconds"] is row["ratio"] is row["error"] is None
+    assert row["theirs"] is row["ratio"] is row["error"] is None
     assert row["bandwidth_share"] > 0 and not row["wrong"]
 
 
@@ -111,8 +128,8 @@ def test_a_wrong_result_is_marked():
     row = timed(Ground(Setting()), Case("copy", "100", "float32", 800, 0, sabotaged), {"copy": 1e9})
     assert row["wrong"] and row["error"] == math.inf
     assert row["ratio"] is None and row["bandwidth_share"] is None
-    (_, line) = kernels.table([row])
-    assert line[-1] == "WRONG"
+    verdict, *others = kernels.verdicts([row])
+    assert verdict["reached"] is False and verdict["wrong"] == ["copy, 100"] and not others
 
 
 @emulated
@@ -127,16 +144,17 @@ def test_what_fails_is_said_and_the_others_go_on(monkeypatch):
         yield words
 
     monkeypatch.setattr(kernels, "FAMILIES", (family,))
-    monkeypatch.setattr(kernels.algorithms, "problems", lambda ground: ())
-    _, first, second = rows_of(kernels)
+    first, second, *_ = rows_of(kernels)
     assert first["failed"] == "ValueError: no such kernel" and first["kind"] == "broken"
     assert second["kind"] == "random words" and second["seconds"] > 0
 
 
 @emulated
 def test_what_does_not_fit_the_time_is_said():
-    *_, row = rows_of(kernels, seconds=0.0)
+    row, *verdicts = rows_of(kernels, seconds=0.0)
     named = row["left_out"]
+    assert [verdict["reached"] for verdict in verdicts] == [None]
+    assert len(rows_of(algorithms, seconds=0.0)[0]["left_out"]) == 8
     assert len(named) >= len(CASES) and "random words, 64, float32" in named
     assert rows_of(limits, seconds=0.0)[-1]["left_out"][-1] == "nodes of a graph"
 
@@ -170,15 +188,39 @@ def test_bytes_and_operations_by_hand():
 def test_rates_of_times_that_are_made_up():
     row = {"kind": "matmul", "bytes": 3e9, "flops": 5e12, "precision": "tf32"}
     best = {"copy": 4e12, "tf32": 4e14, "bfloat16": 8e14}
-    found = counts.rated(row, 0.02, torch_seconds=0.03, error=1e-3, limits=best)
+    found = counts.rated(row, 0.02, theirs=0.03, error=1e-3, limits=best)
     assert found["ratio"] == pytest.approx(1.5)
-    assert (found["gbps"], found["tflops"]) == pytest.approx((150, 250))
     assert found["bandwidth_share"] == pytest.approx(150e9 / 4e12)
     assert found["gemm_share"] == pytest.approx(250e12 / 4e14)
     assert not found["wrong"] and row.keys() == {"kind", "bytes", "flops", "precision"}
     for error in (0.1, math.inf, math.nan):
-        wrong = counts.rated(row, 0.02, torch_seconds=0.03, error=error, limits=best)
+        wrong = counts.rated(row, 0.02, theirs=0.03, error=error, limits=best)
         assert wrong["wrong"] and wrong["ratio"] is wrong["gemm_share"] is None
+
+
+def made_up(kind, share, ratio, shape="8x8", **more):
+    row = {"kind": kind, "by": "own kernel", "shape": shape, "precision": "float32"}
+    row |= {"bandwidth_share": share, "ratio": ratio, "error": 0.0, "wrong": False}
+    return {**row, "in_cache": False, **more}
+
+
+def test_verdicts_are_of_the_slowest():
+    rows = [
+        made_up("max_pool", 0.9, 1.5), made_up("max_pool_input", 0.7, 0.95, "9x9"),
+        made_up("dropout", 0.3, 0.1, in_cache=True), made_up("dropout", 0.85, 0.1),
+        made_up("conv", 0.1, 0.5, by="cuDNN"), made_up("conv", None, None, by="cuDNN"),
+        {"kind": "matmul", "shape": "1", "precision": "tf32", "failed": "no"},
+    ]  # fmt: skip
+    results, *found = kernels.verdicts(rows)
+    assert results["reached"] is True
+    told = {v["verdict"]: (v["against"], v["ratio"], v["wanted"], v["reached"]) for v in found}
+    assert told == {
+        "conv, float32: 8x8, the slowest of 1": ("PyTorch", 0.5, 0.9, False),
+        "max_pool, float32: 9x9, the slowest of 2": ("PyTorch", 0.95, 0.9, True),
+        "max_pool: bandwidth: 8x8, the slowest of 1": ("copies", 0.9, 0.8, True),
+        "max_pool_input: bandwidth: 9x9, the slowest of 1": ("copies", 0.7, 0.8, False),
+        "dropout: bandwidth: 8x8, the slowest of 1": ("copies", 0.85, 0.8, True),
+    }
 
 
 def test_only_products_have_a_share_of_the_limit_of_products():

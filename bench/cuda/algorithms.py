@@ -12,6 +12,7 @@ from tensorgraph_cupy.kernels import matmul
 from tensorgraph_cupy.lib.convolution import Convolution
 
 from bench.cuda.ground import Ground, Work, middle
+from bench.cuda.limits import attempted
 from bench.cuda.products import (
     KEY,
     KINDS,
@@ -24,6 +25,21 @@ from bench.cuda.products import (
     Sizes,
     factors,
 )
+
+LAST = 1.5  # seconds before the deadline when nothing more is begun
+
+
+def run(setting: Any, note: Callable[[dict[str, Any]], None]) -> None:
+    ground = Ground(setting)
+    left: list[str] = []
+    for shape, measure in problems(ground):
+        if setting.left() < LAST:
+            left.append(shape)
+            continue
+        for row in attempted(ground, {"kind": "algorithms", "shape": shape}, measure):
+            note(row)
+    if left:
+        note({"left_out": left})
 
 
 def problems(ground: Ground) -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
@@ -82,12 +98,13 @@ def _compared(
     times = [middle(readings) for readings in ground.interleaved(runners)]
     best = min(times)
     return {
-        "kind": f"algorithms of {library}",
+        "library": library,
         "shape": shape,
         "precision": precision,
-        "all_seconds": times,
+        "algorithms": len(times),
         "taken": taken,
         "seconds": times[taken],
         "best": times.index(best),
-        "taken_over_best": times[taken] / best,
+        "best_over_taken": best / times[taken],
+        "all_seconds": times,
     }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from bench.cuda.counts import rated
-from bench.cuda.ground import L2, Ground, Trial, middle
+from bench.cuda.ground import L2, OWN, Ground, Trial, middle
 
 
 class Case(NamedTuple):
@@ -29,6 +29,7 @@ class Case(NamedTuple):
     def row(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
+            "by": OWN,
             "shape": self.shape,
             "precision": self.precision,
             "bytes": self.bytes,
@@ -53,11 +54,12 @@ def timed(ground: Ground, case: Case, limits: Mapping[str, float]) -> dict[str, 
     row = rated(
         case.row,
         medians[0],
-        torch_seconds=medians[1] if len(medians) > 1 else None,
+        theirs=medians[1] if len(medians) > 1 else None,
         error=error,
         limits=known,
     )
     in_cache = len(trials) * case.bytes < 2 * L2
+    row["by"] = trials[0].by
     return {**row, "in_cache": in_cache, "graphs": [runner.graph for runner in runners]}
 
 

@@ -38,30 +38,23 @@ def rated(
     row: Mapping[str, Any],
     seconds: float,
     *,
-    torch_seconds: float | None = None,
+    theirs: float | None = None,
     error: float | None = None,
     limits: Mapping[str, float] = {},
 ) -> dict[str, Any]:
-    """A row with its time, and what follows from that. ``limits`` are bytes a second, as "copy",
-    and operations a second by precision. A result that is wrong has neither ratio nor share."""
-    moved, flops, precision = row["bytes"], row["flops"], row["precision"]
-    made = {
+    """A row with its time and PyTorch's, and what follows from them. ``limits`` are bytes a second,
+    as "copy", and operations a second by precision. A result that is wrong, or is no number, has
+    neither a ratio nor a share."""
+    wrong = error is not None and not error <= ALLOWED[row["precision"]]
+    copy, peak = limits.get("copy"), limits.get(row["precision"])
+    return {
         **row,
         "seconds": seconds,
-        "torch_seconds": torch_seconds,
-        "gbps": moved / seconds / 1e9,
-        "tflops": flops / seconds / 1e12,
+        "theirs": theirs,
+        "ratio": None if wrong or theirs is None else theirs / seconds,
+        "bandwidth_share": None if wrong or not copy else row["bytes"] / seconds / copy,
+        "gemm_share": None if wrong or not peak else row["flops"] / seconds / peak,
         "error": error,
-        "wrong": error is not None and not error <= ALLOWED[precision],
-        "ratio": None,
-        "bandwidth_share": None,
-        "gemm_share": None,
+        "wrong": wrong,
+        "limits": dict(limits),
     }
-    if not made["wrong"]:
-        if torch_seconds is not None:
-            made["ratio"] = torch_seconds / seconds
-        if copy := limits.get("copy"):
-            made["bandwidth_share"] = moved / seconds / copy
-        if flops and (peak := limits.get(precision)):
-            made["gemm_share"] = flops / seconds / peak
-    return made

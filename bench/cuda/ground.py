@@ -21,6 +21,7 @@ from tensorgraph_cupy.plan.layout import own_strides
 Work = Callable[[Device], None]
 BLOCK = 1 << 22  # random numbers that all arrays begin somewhere in
 L2 = 64 << 20  # bytes: no less than the second-level cache of an H100 or H200, which has 50 MiB
+OWN = "own kernel"
 ROUNDS, SECONDS = 7, 1e-3  # readings of each way, and how long a reading is at least
 MOST = 32  # sets of arrays that a reading goes through
 
@@ -42,12 +43,14 @@ class Held(NamedTuple):
 
 class Trial(NamedTuple):
     """One set of arrays: what we launch on it, and what PyTorch does with the same values, whose
-    result is to be that of ``outs``. ``holds``: what has to live as long."""
+    result is to be that of ``outs``. ``holds``: what has to live as long; ``by``: whose kernel
+    it is."""
 
     ours: Work
     theirs: Callable[[], Any] | None
     outs: tuple[Held, ...]
     holds: Any = ()
+    by: str = OWN
 
 
 class Runner(NamedTuple):

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tensorgraph_cupy.lib import UnsupportedError
 
-from bench.cuda import algorithms, limits
+from bench.cuda import limits
 from bench.cuda.case import Case, timed
-from bench.cuda.ground import Ground
+from bench.cuda.counts import ALLOWED as PRECISIONS
+from bench.cuda.ground import OWN, Ground
 from bench.cuda.moves import moves
 from bench.cuda.passes import passes
 from bench.cuda.products import convolutions, products
@@ -21,34 +22,56 @@ from bench.cuda.trained import trained
 FAMILIES: tuple[Callable[[bool], Iterator[Case]], ...] = (
     convolutions, products, trained, passes, moves,
 )  # fmt: skip
-HEAD = (
-    *("kernel", "shape", "precision", "µs", "GB/s", "of copies", "of products", "PyTorch, µs"),
-    "PyTorch / ours",
-)
 LAST = 2.5  # seconds before the deadline when nothing more is begun: PyTorch looks for algorithms
-RESERVED = 0.15  # of the time, for all algorithms of some problems
+BESIDE, SHARE = 0.9, 0.8  # of PyTorch's speed with the same libraries, of the bandwidth of copies
+LIBRARIES = ("conv", "matmul", "max_pool", "avg_pool", "batch norm")  # what PyTorch has from them
 
 
 def run(setting: Any, note: Callable[[dict[str, Any]], None]) -> None:
     ground = Ground(setting)
     best = limits.quick(ground)
-    note({"kind": "limits", **best})
-    begun = setting.left()
+    found: list[dict[str, Any]] = []
     left: list[str] = []
     for case in ordered(setting.small):
-        if setting.left() < max(LAST, RESERVED * begun):
+        if setting.left() < LAST:
             left.append(f"{case.kind}, {case.shape}, {case.precision}")
             continue
         for row in limits.attempted(ground, case.row, functools.partial(_row, ground, case, best)):
             note(row)
-    for shape, measure in algorithms.problems(ground):
-        if setting.left() < LAST:
-            left.append(f"all algorithms of {shape}")
-            continue
-        for row in limits.attempted(ground, {"kind": "algorithms", "shape": shape}, measure):
-            note(row)
+            found.append(row)
     if left:
         note({"left_out": left})
+    for verdict in verdicts(found):
+        note({**verdict, "reached": None} if setting.emulated and "ratio" in verdict else verdict)
+
+
+def verdicts(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Whether all results are PyTorch's; of each family the shape that is slowest beside PyTorch,
+    and of each kind of our own kernels the one that is slowest beside copies. What lies in the
+    cache is not measured by these."""
+    compared = [row for row in rows if row.get("error") is not None]
+    wrong = [f"{row['kind']}, {row['shape']}" for row in compared if row["wrong"]]
+    reached = not wrong if compared else None
+    yield {"verdict": "results", "claim": "PyTorch's", "reached": reached, "wrong": wrong}
+    for family in LIBRARIES:
+        for precision in PRECISIONS:
+            of = [r for r in rows if r["kind"].startswith(family) and r["precision"] == precision]
+            yield from _slowest(f"{family}, {precision}", "PyTorch", of, "ratio", BESIDE)
+    own = [r for r in rows if r.get("by") == OWN and not r.get("in_cache", True)]
+    for kind in dict.fromkeys(row["kind"] for row in own):
+        of = [row for row in own if row["kind"] == kind]
+        yield from _slowest(f"{kind}: bandwidth", "copies", of, "bandwidth_share", SHARE)
+
+
+def _slowest(
+    name: str, against: str, rows: Iterable[Mapping[str, Any]], key: str, wanted: float
+) -> Iterator[dict[str, Any]]:
+    known = [row for row in rows if row.get(key) is not None]
+    if known:
+        worst = min(known, key=lambda row: float(row[key]))
+        where = f"{name}: {worst['shape']}, the slowest of {len(known)}"
+        made = {"verdict": where, "against": against, "ratio": worst[key], "wanted": wanted}
+        yield {**made, "reached": worst[key] >= wanted}
 
 
 def ordered(small: bool) -> list[Case]:
@@ -70,45 +93,4 @@ def _row(ground: Ground, case: Case, best: dict[str, float]) -> dict[str, Any]:
     try:
         return timed(ground, case, best)
     except UnsupportedError as error:
-        return {**case.row, "unsupported": str(error)}
-
-
-def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """A line for each kernel, the head first."""
-    lines = [[*HEAD]]
-    for row in rows:
-        if "shape" not in row or "all_seconds" in row:
-            continue
-        names = [row["kind"], row["shape"], row.get("precision", "")]
-        if why := row.get("failed") or row.get("unsupported"):
-            lines.append([*names, *[""] * 5, why])
-            continue
-        torch = row["torch_seconds"]
-        lines.append(
-            [
-                *names,
-                f"{row['seconds'] * 1e6:.1f}",
-                f"{row['gbps']:,.0f}",
-                _share(row["bandwidth_share"]),
-                _share(row["gemm_share"]),
-                "" if torch is None else f"{torch * 1e6:.1f}",
-                "WRONG" if row["wrong"] else "" if torch is None else f"{row['ratio']:.2f}",
-            ]
-        )
-    return lines
-
-
-def algorithms_table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """The one that is taken beside the best of all that a library offers, a line a problem."""
-    lines = [["library", "problem", "precision", "algorithms", "taken, µs", "taken / best"]]
-    for row in rows:
-        if "all_seconds" in row:
-            count, ratio = len(row["all_seconds"]), row["taken_over_best"]
-            library = row["kind"].removeprefix("algorithms of ")
-            times = [f"{row['seconds'] * 1e6:.1f}", f"{ratio:.2f}"]
-            lines.append([library, row["shape"], row["precision"], f"{count}", *times])
-    return lines
-
-
-def _share(x: float | None) -> str:
-    return "" if x is None else f"{100 * x:.0f}%"
+        return {**case.row, "left_out": "a library has nothing for it", "why": str(error)}

@@ -167,7 +167,8 @@ def _launches(ground: Ground) -> list[dict[str, Any]]:
     one_by_one = ((1, 1), (1, 1))
     problem = Convolution("y", 1, 8, 8, (8, 8), (3, 3), (1, 1), one_by_one, (1, 1))
     problem = problem._replace(arithmetic="tf32")
-    given = {"x": image.address, "w": filters.address, "y": made.address}
+    space = ground.scratch.address(conv.scratch(ground.device, problem))
+    given = {"x": image.address, "w": filters.address, "y": made.address, "scratch": space}
     addresses = [x.address, y.address]
     calls: dict[str, Work] = {
         "an empty kernel": _nothing,
@@ -247,21 +248,3 @@ def _nodes(ground: Ground) -> list[dict[str, Any]]:
             {"kind": "graph", "name": f"each further node, streams: {streams}", "seconds": each},
         ]
     return rows
-
-
-def table(rows: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """What was measured, a line each, the head first."""
-    lines = [["what", "by", "of", "measured"]]
-    for row in rows:
-        if "failed" in row:
-            lines.append([row["kind"], row.get("name", ""), "", row["failed"]])
-        elif "gbps" in row:
-            size = f"{row['bytes'] / 2**20:,.0f} MiB"
-            lines.append([row["kind"], row["name"], size, f"{row['gbps']:,.0f} GB/s"])
-        elif "tflops" in row:
-            of = f"{row['side']}³, {row['precision']}"
-            lines.append([row["kind"], row["name"], of, f"{row['tflops']:,.1f} TFLOP/s"])
-        elif "seconds" in row:
-            time_ = f"{row['seconds'] * 1e6:,.2f} µs"
-            lines.append([row["kind"], row["name"], "", time_])
-    return lines

@@ -56,7 +56,7 @@ class Layer(NamedTuple):
 
 
 def _of(batch: int, *layers: tuple[int, ...]) -> list[Layer]:
-    return [Layer(batch, *layer) for layer in layers]
+    return [Layer(batch, *layer) for layer in layers]  # type: ignore[arg-type]  # not valid
 
 
 # all that the steps of bench/cuda/account.py have
@@ -125,13 +125,14 @@ def _convolution(problem: Convolution, ground: Ground) -> Trial:
     if problem.epilogue != "none":
         held["bias"] = ground.random((problem.filters,), problem.dtype)
     size = conv.scratch(ground.device, problem)
+    by = "cuBLASLt" if problem.is_product() else "gathered windows" if size else "cuDNN"
 
     def ours(device: Device) -> None:
         where = {name: each.address for name, each in held.items()}
         conv.launch(device, problem, **where, scratch=ground.scratch.address(size))
 
     if (torch := ground.torch) is None:
-        return Trial(ours, None, (out,))
+        return Trial(ours, None, (out,), held, by)
     of = {name: ground.tensor(each) for name, each in held.items()}
     padding = [before for before, _ in problem.padding]
     geometry = (list(problem.stride), padding, list(problem.dilation), False, [0, 0], 1)
@@ -146,7 +147,7 @@ def _convolution(problem: Convolution, ground: Ground) -> Trial:
         found = torch.ops.aten.convolution_backward(*given, *geometry, wanted)
         return found[wanted.index(True)]
 
-    return Trial(ours, theirs, (out,))
+    return Trial(ours, theirs, (out,), held, by)
 
 
 # products
@@ -228,7 +229,7 @@ def _product(sizes: Sizes, precision: str, ground: Ground) -> Trial:
 
     outs, holds = (held["out"],), (held, bias)
     if (torch := ground.torch) is None:
-        return Trial(ours, None, outs, holds)
+        return Trial(ours, None, outs, holds, "cuBLASLt")
     a, b = ground.tensor(held["x"]), ground.tensor(held["y"])
     c = None if bias is None else ground.tensor(bias)
 
@@ -239,4 +240,4 @@ def _product(sizes: Sizes, precision: str, ground: Ground) -> Trial:
             return torch.addmm(c, a, b)
         return torch.ops.aten._addmm_activation(c, a, b)  # with ReLU, by cuBLASLt too
 
-    return Trial(ours, theirs, outs, holds)
+    return Trial(ours, theirs, outs, holds, "cuBLASLt")

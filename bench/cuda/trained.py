@@ -49,6 +49,7 @@ def trained(small: bool) -> Iterator[Case]:
         yield Case(f"update by {name}", text, SINGLE, moved, 0, make, first=True)
 
 
+@functools.cache
 def _parameters() -> tuple[list[int], str]:
     model = tg.models.resnet50(1000, stem="imagenet")
     model.infer_shape(tg.Spec((2, 3, 224, 224), SINGLE))
