@@ -88,6 +88,11 @@ class DescribedLibrary(NamedTuple):
     device: DescribedDevice
     name: str
 
+    @property
+    def choices(self) -> dict[Any, int]:
+        """Nothing was measured."""
+        return {}
+
     def plan(self, problem: Any) -> Any:
         return problem
 
