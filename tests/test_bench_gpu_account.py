@@ -83,7 +83,8 @@ def test_resnet_50_is_planned_without_its_memory(precision):
     rows = {row.kind: row for row in found.rows}
     assert rows["convolutions"].tasks == 53 and rows["mean and variance"].tasks == 53
     forward = 2 * 256 * 4_087_136_256  # multiplications and additions of its convolutions
-    assert rows["convolutions"].flops == forward
+    extra = 1.06 if precision == "bfloat16" else 1  # its first one may have zeros for channels
+    assert forward <= rows["convolutions"].flops <= extra * forward
     assert found.arena > 5e9
 
 
@@ -92,7 +93,7 @@ def test_halves_are_half_as_many_bytes():
     kinds = {row.kind: row for row in half.rows}
     for row in single.rows:
         if row.kind.startswith("convolutions"):
-            assert kinds[row.kind].read == row.read // 2
+            assert kinds[row.kind].read == pytest.approx(row.read / 2, rel=0.03)
 
 
 @pytest.mark.skipif(not emulated_device.available(), reason="g++ is not installed")
