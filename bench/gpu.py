@@ -3,7 +3,8 @@
     python bench/gpu.py [--only SECTION…] [--out FOLDER] [--minutes 9] [--data FOLDER]
                         [--small | --emulated] [--commit HASH]
     python bench/gpu.py --show [FILE]       the tables of a run that was made
-    python bench/gpu.py --docs              the same in README.md and docs/gpu.md
+    python bench/gpu.py --account           what training steps consist of: no GPU is needed
+    python bench/gpu.py --docs              all of these tables in README.md and docs/gpu.md
 
 docs/gpu.md says how. Nothing has to be installed beside the packages that TensorGraph needs, the
 GPU's libraries and, for what is measured beside it, PyTorch: the source tree is enough.
@@ -12,12 +13,14 @@ GPU's libraries and, for what is measured beside it, PyTorch: the source tree is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,9 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser(SECTIONS).parse_args(words)
     try:
         if given.docs:
-            return table.write_docs(ROOT, results.newest(results.FOLDER))
+            table.write_docs(ROOT, results.newest(results.FOLDER))
+        if given.docs or given.account:
+            return counted("--write" if given.docs else "--print")
         if given.show is not None:
             found = results.load(given.show) if given.show else results.newest(results.FOLDER)
             return table.show(found)
@@ -52,9 +57,28 @@ def main(words: Sequence[str] | None = None) -> int:
     return measured(given)
 
 
+def counted(how: str) -> int:
+    """What training steps consist of, in a process that finds the plugins."""
+    with offered():
+        return subprocess.run(
+            [sys.executable, "-m", "bench.cuda.account", how], cwd=ROOT
+        ).returncode
+
+
+@contextlib.contextmanager
+def offered() -> Iterator[Path]:
+    """A folder for processes that import this source tree, installed or not."""
+    from bench.cuda.process import offer
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = [*offer(Path(folder)), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        yield Path(folder)
+
+
 def measured(given: argparse.Namespace) -> int:
     from bench.cuda import table
-    from bench.cuda.process import Part, offer
+    from bench.cuda.process import Part
     from bench.cuda.results import FOLDER, REHEARSALS, Results, commit
     from bench.cuda.sections import SECTIONS, run_all
     from bench.cuda.setting import Setting
@@ -62,9 +86,7 @@ def measured(given: argparse.Namespace) -> int:
     begun = time.monotonic()
     end = begun + given.minutes * 60
     small = given.small or given.emulated
-    with tempfile.TemporaryDirectory() as folder:
-        path = [*offer(Path(folder)), os.environ.get("PYTHONPATH", "")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    with offered() as folder:
         machine: dict[str, Any] = {}
         words = ["bench.cuda.machine", *(["--emulated"] if given.emulated else [])]
         failed = Part(words, Path(folder, "machine")).follow(
@@ -86,7 +108,7 @@ def measured(given: argparse.Namespace) -> int:
         out = given.out or (REHEARSALS if given.emulated else FOLDER)
         results = Results(out, {**told, **machine}, **flags)
         setting = Setting(given.emulated, small, end, given.data)
-        run_all([SECTIONS[name] for name in given.only], setting, results, Path(folder), say)
+        run_all([SECTIONS[name] for name in given.only], setting, results, folder, say)
     say(f"written: {results.path}")
     return table.show(results.data)
 
@@ -111,8 +133,10 @@ def parser(sections: Any) -> argparse.ArgumentParser:
     add("--commit", metavar="HASH", help="of the source tree, where git cannot be asked")
     add("--show", nargs="?", type=Path, const=False, metavar="FILE",
         help="measure nothing: the tables of this file, or of the newest whole run")  # fmt: skip
+    add("--account", action="store_true",
+        help="measure nothing: count what training steps consist of; no GPU is needed")  # fmt: skip
     add("--docs", action="store_true",
-        help="measure nothing: write README.md's table and docs/gpu.md's page")  # fmt: skip
+        help="measure nothing: write README.md's table and those of docs/gpu.md")  # fmt: skip
     return made
 
 

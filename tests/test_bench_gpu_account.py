@@ -1,6 +1,8 @@
 """What the account of a GPU's training steps counts, beside counts by hand."""
 
 import itertools
+import subprocess
+import sys
 
 import emulated_device
 import numpy as np
@@ -119,6 +121,14 @@ def test_the_nodes_are_those_that_are_captured(monkeypatch, precision):
     assert replayed == [account.account(TINY, precision).total.nodes]
 
 
+def test_the_command_prints_all_tables():
+    command = [sys.executable, account.PAGE.parents[1] / "bench" / "gpu.py", "--account"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = account.accounts()
+    assert done.stdout.strip() == account.text(found, lambda _: True)
+    assert done.stdout.count("| kind of task |") == len(found) == 14
+
+
 def test_the_backend_that_was_there_is_there_again():
     before = dict(tg.plugins._backends)
     with described():
@@ -130,4 +140,4 @@ def test_the_page_shows_what_the_plans_are_now():
     text = account.PAGE.read_text("utf-8")
     shown = text.partition(account.BEGIN)[2].partition(account.END)[0]
     wanted = account.page(account.accounts())
-    assert shown.strip() == wanted, "write it anew: python -m bench.cuda.account --write"
+    assert shown.strip() == wanted, "write it anew: python bench/gpu.py --docs"

@@ -4,6 +4,7 @@ nodes of the CUDA graph, bytes and floating-point operations. None of these is a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -79,6 +80,7 @@ class Account(NamedTuple):
         return sum(self.rows, Row("all", 0, 0, 0, 0, 0, 0))
 
 
+@functools.cache
 def account(workload: Workload, precision: str = "float32") -> Account:
     """Record and plan a training step in its full size, on a GPU that is only described."""
     with described() as backend, tg.use(precision=precision):
@@ -170,18 +172,6 @@ def accounts() -> list[Account]:
     return [account(w, precision) for w in ACCOUNTED for precision in PRECISIONS]
 
 
-def run(setting: Any, note: Callable[[dict[str, Any]], None]) -> None:
-    """A section of the benchmark: a row for each step and kind of its tasks. It needs no GPU."""
-    for found in accounts():
-        for row in (*found.rows, found.total):
-            note({**_labels(found), **row._asdict(), "memory": found.memory})
-
-
-def _labels(found: Account) -> dict[str, Any]:
-    work = found.workload
-    return {"workload": work.name, "batch": work.batch, "precision": found.precision}
-
-
 # tables
 
 
@@ -239,15 +229,16 @@ def page(found: Sequence[Account]) -> str:
     return text(found, lambda a: (a.workload.name, a.precision) in SHOWN)
 
 
-def main(*, write: bool = False) -> None:
-    """Print all tables; ``write`` puts those of the page into it."""
+def main(how: str) -> None:
+    """Print all tables, or ("--write") put those of the page into it."""
     found = accounts()
-    print(text(found, lambda _: True))
-    if write:
-        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
-        after = rest.partition(END)[2]
-        PAGE.write_text(f"{before}{BEGIN}\n{page(found)}\n{END}{after}", "utf-8")
+    if how != "--write":
+        print(text(found, lambda _: True))
+        return
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{page(found)}\n{END}{after}", "utf-8")
 
 
 if __name__ == "__main__":
-    main(write="--write" in sys.argv[1:])
+    main(*sys.argv[1:])

@@ -13,6 +13,7 @@ from tensorgraph_cupy.lib.convolution import Convolution
 
 from bench.cuda.ground import Ground, Work, middle
 from bench.cuda.limits import attempted
+from bench.cuda.process import Row
 from bench.cuda.products import (
     KEY,
     KINDS,
@@ -25,11 +26,12 @@ from bench.cuda.products import (
     Sizes,
     factors,
 )
+from bench.cuda.setting import Setting
 
 LAST = 1.5  # seconds before the deadline when nothing more is begun
 
 
-def run(setting: Any, note: Callable[[dict[str, Any]], None]) -> None:
+def run(setting: Setting, note: Callable[[Row], object]) -> None:
     ground = Ground(setting)
     left: list[str] = []
     for shape, measure in problems(ground):

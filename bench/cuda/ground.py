@@ -18,6 +18,8 @@ from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.lib.workspace import Workspace
 from tensorgraph_cupy.plan.layout import own_strides
 
+from bench.cuda.setting import Setting
+
 Work = Callable[[Device], None]
 BLOCK = 1 << 22  # random numbers that all arrays begin somewhere in
 L2 = 64 << 20  # bytes: no less than the second-level cache of an H100 or H200, which has 50 MiB
@@ -74,7 +76,7 @@ class Runner(NamedTuple):
 class Ground:
     """A device with a stream of its own."""
 
-    def __init__(self, setting: Any) -> None:
+    def __init__(self, setting: Setting) -> None:
         backend = setting.backend()
         self.emulated, self.small = setting.emulated, setting.small
         self.arrays = backend.arrays

@@ -16,7 +16,9 @@ from bench.cuda.counts import ALLOWED as PRECISIONS
 from bench.cuda.ground import OWN, Ground
 from bench.cuda.moves import moves
 from bench.cuda.passes import passes
+from bench.cuda.process import Row
 from bench.cuda.products import convolutions, products
+from bench.cuda.setting import Setting
 from bench.cuda.trained import trained
 
 FAMILIES: tuple[Callable[[bool], Iterator[Case]], ...] = (
@@ -27,7 +29,7 @@ BESIDE, SHARE = 0.9, 0.8  # of PyTorch's speed with the same libraries, of the b
 LIBRARIES = ("conv", "matmul", "max_pool", "avg_pool", "batch norm")  # what PyTorch has from them
 
 
-def run(setting: Any, note: Callable[[dict[str, Any]], None]) -> None:
+def run(setting: Setting, note: Callable[[Row], object]) -> None:
     ground = Ground(setting)
     best = limits.quick(ground)
     found: list[dict[str, Any]] = []

@@ -20,8 +20,9 @@ from tensorgraph_cupy.lib.convolution import Convolution
 
 from bench.cuda.counts import of_product
 from bench.cuda.ground import Ground, Runner, Work, middle
+from bench.cuda.process import Row
+from bench.cuda.setting import Setting
 
-Note = Callable[[dict[str, Any]], None]
 SIZES = tuple(1 << n for n in (20, 24, 26, 28, 30, 32))  # bytes, those read and those written
 LARGE = 1 << 30  # bytes: far more than the cache
 SIDES = {"float32": 4096, "tf32": 8192, "bfloat16": 8192}  # of the matrices
@@ -30,7 +31,7 @@ LAST = 2.0  # seconds before the deadline when nothing more is begun
 NOTHING = 'extern "C" __global__ void nothing(int n) {}\n'
 
 
-def run(setting: Any, note: Note) -> None:
+def run(setting: Setting, note: Callable[[Row], object]) -> None:
     ground = Ground(setting)
     left: list[str] = []
     for name, measure in _all(ground):

@@ -36,6 +36,7 @@ SECTIONS = {
         Section("conformance", "bench.cuda.conformance", 6),
         Section("leak", "bench.cuda.leak", 1),
         Section("kernels", "bench.cuda.kernels", 4),
+        Section("algorithms", "bench.cuda.algorithms", 1),
         Section("training", "bench.cuda.training", 12),
         Section("accuracy", "bench.cuda.accuracy", 3),
     )
