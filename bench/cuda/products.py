@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.lib.convolution import Convolution
+from tensorgraph_cupy.lib.cublaslt import mask_bytes
 
 from bench.cuda.case import Case
 from bench.cuda.counts import bytes_of, of_convolution, of_product
@@ -169,6 +170,13 @@ class Sizes(NamedTuple):
         return f"{batch}{self.rows}x{self.inner}x{self.columns}, {x} @ {y}"
 
 
+MASKED = "masked_sums"
+BESIDES = {
+    "none": "",
+    "bias": " + bias",
+    "bias_relu": " + bias + relu",
+    MASKED: " through relu + bias' gradient",
+}
 LARGE = [Sizes(2048, 2048, 2048, 1, turned) for turned in ("", "x", "y", "xy")]
 LAYERS = [
     Sizes(128, 512, 784, 1, "y"), Sizes(128, 512, 784, 1, "y", "bias_relu"),
@@ -176,10 +184,11 @@ LAYERS = [
     Sizes(256, 1000, 2048, 1, "y", "bias"), Sizes(1000, 2048, 256, 1, "x"),
     Sizes(256, 2048, 1000), Sizes(802816, 256, 64, 1, "y"), Sizes(64, 512, 64, 128),
     Sizes(512, 64, 512, 128), Sizes(64, 120, 400, 1, "y", "bias_relu"),
+    Sizes(128, 512, 256, 1, "", MASKED),
 ]  # fmt: skip
 TINY_SIZES = [
     Sizes(16, 24, 8, 1, "y", "bias_relu"), Sizes(16, 24, 8, 1, "x"), Sizes(16, 8, 24, 3),
-    Sizes(16, 24, 8, 1, "y", "bias"),
+    Sizes(16, 24, 8, 1, "y", "bias"), Sizes(16, 24, 8, 1, "", MASKED),
 ]  # fmt: skip
 
 
@@ -192,9 +201,11 @@ def products(small: bool) -> Iterator[Case]:
 def product(sizes: Sizes, precision: str, first: bool = False) -> Case:
     rows, columns, inner, batch, _, epilogue = sizes
     moved, flops = of_product(rows, columns, inner, batch, DTYPES[precision])
-    name = "matmul" + {"bias": " + bias", "bias_relu": " + bias + relu"}.get(epilogue, "")
     if epilogue != "none":
         moved += bytes_of(((columns,), DTYPES[precision]))
+    if epilogue == MASKED:
+        moved += mask_bytes(rows, columns)
+    name = f"matmul{BESIDES[epilogue]}"
     make = functools.partial(_product, sizes, precision)
     return Case(name, str(sizes), precision, moved, flops, make, product=True, first=first)
 
@@ -219,23 +230,36 @@ def _product(sizes: Sizes, precision: str, ground: Ground) -> Trial:
     held = factors(sizes, precision, ground)
     how = "tf32" if precision == "tf32" else "float32"
     x, y, out = (held[name].view for name in ("x", "y", "out"))
-    epilogue, bias = matmul.PLAIN, None
+    epilogue, vector, before, mask = matmul.PLAIN, None, None, None
     if sizes.epilogue != "none":
-        bias = ground.random((sizes.columns,), DTYPES[precision])
-        epilogue = matmul.Epilogue(sizes.epilogue, bias.address)
+        make = ground.empty if sizes.epilogue == MASKED else ground.random
+        vector = make((sizes.columns,), DTYPES[precision])
+        epilogue = matmul.Epilogue(sizes.epilogue, vector.address)
+    if sizes.epilogue == MASKED:  # where ReLU let another product through
+        before = factors(sizes, precision, ground)
+        mask = ground.empty((mask_bytes(sizes.rows, sizes.columns),), "uint8")
+        views = [before[name].view for name in ("x", "y", "out")]
+        relu = matmul.Epilogue("relu_mask", 0, mask.address)
+        matmul.launch(ground.device, views[0], views[1], views[2], how=how, epilogue=relu)
+        epilogue = epilogue._replace(mask=mask.address)
 
     def ours(device: Device) -> None:
         matmul.launch(device, x, y, out, how=how, epilogue=epilogue)
 
-    outs, holds = (held["out"],), (held, bias)
+    outs = (held["out"], vector) if vector and mask else (held["out"],)
+    holds = (held, vector, before, mask)
     if (torch := ground.torch) is None:
         return Trial(ours, None, outs, holds, "cuBLASLt")
     a, b = ground.tensor(held["x"]), ground.tensor(held["y"])
-    c = None if bias is None else ground.tensor(bias)
+    c = None if vector is None else ground.tensor(vector)
+    let_through = None if before is None else ground.tensor(before["out"])
 
     def theirs() -> Any:
         if c is None:
             return torch.matmul(a, b)
+        if let_through is not None:
+            g = torch.ops.aten.threshold_backward(torch.matmul(a, b), let_through, 0)
+            return g, g.sum(0)
         if sizes.epilogue == "bias":
             return torch.addmm(c, a, b)
         return torch.ops.aten._addmm_activation(c, a, b)  # with ReLU, by cuBLASLt too
