@@ -151,7 +151,8 @@ class Ground:
         return self._blocks[dtype]
 
     def tensor(self, held: Held) -> Any:
-        """PyTorch's, over the same memory."""
+        """PyTorch's, over the same memory, whose values are there: its stream is another one."""
+        self.device.synchronize()
         torch, view = self.torch, held.view
         bits = {"bfloat16": "int16", "uint32": "int32"}.get(view.dtype, view.dtype)
         flat = self.arrays.over(view.address, (math.prod(view.shape),), (1,), bits)

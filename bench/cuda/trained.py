@@ -136,7 +136,6 @@ def _backward(shape: Ints, dtype: str, ground: Ground) -> Trial:
     outs, holds = (branch, gx, along, total), (own, y)
     if (torch := ground.torch) is None:
         return Trial(ours, None, outs, holds)
-    ground.synchronize()
     _, mean, inverse, reserve, way = _torch_norm(own, ground)()
     x, weight, grad, result = (ground.tensor(each) for each in (own.x, own.weight, g, y))
     backward = torch.ops.aten._batch_norm_impl_index_backward
@@ -194,7 +193,6 @@ def _updated(name: str, sizes: Sequence[int], ground: Ground) -> Trial:
     outs, holds = tuple(arrays["p"]), (arrays, rate, ready)
     if (torch := ground.torch) is None:
         return Trial(ready.launch, None, outs, holds)
-    ground.synchronize()
     parameters = [ground.tensor(each).clone() for each in arrays["p"]]
     for parameter, g in zip(parameters, arrays["g"], strict=True):
         parameter.grad = ground.tensor(g)
