@@ -83,7 +83,7 @@ def test_a_step_of_an_mlp_by_hand():
 def test_resnet_50_is_planned_without_its_memory(precision):
     found = account.account(RESNET50, precision)
     rows = {row.kind: row for row in found.rows}
-    assert rows["convolutions"].tasks == 53 and rows["mean and variance"].tasks == 53
+    assert rows["convolutions"].tasks == rows["convolutions, filters' gradient"].tasks == 53
     forward = 2 * 256 * 4_087_136_256  # multiplications and additions of its convolutions
     extra = 1.06 if precision == "bfloat16" else 1  # its first one may have zeros for channels
     assert forward <= rows["convolutions"].flops <= extra * forward

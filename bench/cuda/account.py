@@ -229,7 +229,7 @@ def page(found: Sequence[Account]) -> str:
     return text(found, lambda a: (a.workload.name, a.precision) in SHOWN)
 
 
-def main(how: str) -> None:
+def main(how: str = "--print") -> None:
     """Print all tables, or ("--write") put those of the page into it."""
     found = accounts()
     if how != "--write":
