@@ -1,5 +1,5 @@
-"""All algorithms that cuBLASLt and cuDNN offer for some problems: is the one that the heuristic
-names first the fastest?"""
+"""All algorithms that cuBLASLt and cuDNN offer for some problems, to see whether the one that the
+heuristic names first is the fastest."""
 
 from __future__ import annotations
 

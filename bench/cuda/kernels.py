@@ -44,7 +44,7 @@ def run(setting: Setting, note: Callable[[Row], object]) -> None:
     if left:
         note({"left_out": left})
     for verdict in verdicts(found):
-        note({**verdict, "reached": None} if setting.emulated and "ratio" in verdict else verdict)
+        note({**verdict, "reached": None} if setting.small and "ratio" in verdict else verdict)
 
 
 def verdicts(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
