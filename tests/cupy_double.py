@@ -3,22 +3,23 @@ together, streams and captures among them. Names and arguments are compared with
 is installed."""
 
 import ctypes
+import functools
+import threading
 import time
 import types
 
-import emulated_device
 from emulated_device import EmulatedDevice
 
 
 class Graph:
-    def __init__(self, nodes, backwards):
-        self.nodes, self.backwards = nodes, backwards
+    def __init__(self, replay):
+        self.replay = replay
 
     def upload(self, stream):
         pass
 
     def launch(self, stream):
-        emulated_device.replay(self.nodes, self.backwards)
+        self.replay()
 
 
 class Event:
@@ -40,14 +41,24 @@ class Stream:
         self.ptr = 100 + device.number
 
     def begin_capture(self):
+        """The device captures what is asked for while a function runs: one that waits, in a
+        thread, for the end."""
         assert self.ptr != 100, "CUDA refuses to capture the default stream"
-        assert self.device.machine.recording is None
-        self.device.machine.recording = []
+        begun, self.ended, self.made = threading.Event(), threading.Event(), []
+
+        def work():
+            begun.set()
+            self.ended.wait()
+
+        capture = functools.partial(self.device.capture, work)
+        self.thread = threading.Thread(target=lambda: self.made.append(capture()))
+        self.thread.start()
+        begun.wait()
 
     def end_capture(self):
-        machine = self.device.machine
-        nodes, machine.recording = machine.recording, None
-        return Graph(nodes, machine.backwards)
+        self.ended.set()
+        self.thread.join()
+        return Graph(self.made.pop())
 
     def wait_event(self, event):
         self.device.wait(event.made)
