@@ -2,11 +2,13 @@
 row, agrees with PyTorch, and counts bytes and operations as a hand does. Its times mean nothing."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
-from emulated_device import available
+from emulated_device import EmulatedDevice, available
 from gpu_rehearsal import Setting, rows_of
+from tensorgraph_cupy.lib import MissingError, cudnn, loading
 
 import tensorgraph as tg
 from bench.cuda import (
@@ -254,6 +256,21 @@ def test_the_convolutions_are_those_of_the_networks():
                 found.add(products.Layer(n, c, f, size, k, stride, valid))
     every = [*products.KEY, *products.OTHERS, *products.RESNET18, *products.SMALL]
     assert found == set(every) and len(every) == len(found)
+
+
+@pytest.mark.slow
+def test_cudnn_has_a_plan_for_each_of_them():
+    """For an H200 that is only described."""
+    try:
+        frontend = loading.cudnn()
+    except MissingError as error:
+        pytest.skip(str(error))
+    h200 = Path(__file__).with_name("h200_described.json").read_text("utf-8")
+    place = {"device_property": frontend.create_device_properties(h200), "sm_version": 90}
+    library = cudnn.Cudnn(frontend, EmulatedDevice(), place)
+    problems = {each.make.args[0] for each in products.convolutions(False)}
+    plans = [library.plan(problem) for problem in problems if not problem.is_product()]
+    assert len(plans) > 150
 
 
 @emulated
