@@ -3,48 +3,33 @@ ReLU, a channel's mean with its variance, a loss with its gradient."""
 
 from __future__ import annotations
 
-import collections
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tensorgraph.program import Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import moments
+from tensorgraph_cupy.plan.backward import with_mask, with_sums
 from tensorgraph_cupy.plan.chains import Chained
+from tensorgraph_cupy.plan.fusion import Fusion
 from tensorgraph_cupy.plan.layout import Layout
 from tensorgraph_cupy.plan.lower import label_loss
-from tensorgraph_cupy.plan.products import Biased, convolution, product
+from tensorgraph_cupy.plan.products import Besides
 from tensorgraph_cupy.plan.setting import Make, Setting
 from tensorgraph_cupy.plan.tasks import Launch, Lowered, Places, Task
 
 
-class Fusion:
-    """What the rules look up, and the tasks that came of them."""
-
-    def __init__(
-        self, tasks: Sequence[Task], layout: Layout, results: Sequence[Value], setting: Setting
-    ) -> None:
-        self.tasks = list(tasks)
-        self.layout = layout
-        self.setting = setting
-        self.readers = collections.Counter(layout.root(x) for task in tasks for x in task.inputs)
-        self.readers.update(layout.root(x) for x in results)
-
-    def replace(self, first: Task, second: Task, made: Task, *, at: Task) -> None:
-        """Put one task in the place of two, where one of these is."""
-        self.tasks[self.tasks.index(at)] = made
-        self.tasks.remove(second if at is first else first)
-
-    def maker(self, value: Value) -> Task | None:
-        root = self.layout.root(value)
-        return next((task for task in self.tasks if root in task.outputs), None)
-
-
 def fused(
-    tasks: Sequence[Task], layout: Layout, results: Sequence[Value], setting: Setting
+    tasks: Sequence[Task],
+    layout: Layout,
+    results: Sequence[Value],
+    setting: Setting,
+    numbers: Mapping[Value, Any],
 ) -> list[Task]:
-    """The tasks, some of them one where there were two."""
-    work = Fusion(tasks, layout, results, setting)
-    for rule in (_biased, _with_variance, _with_gradient):
+    """The tasks, some of them one where there were two; ``numbers``: scalar constants."""
+    work = Fusion(tasks, layout, results, setting, numbers)
+    for rule in (_biased, with_mask, with_sums, _with_variance, _with_gradient):
         for task in list(work.tasks):
             if task in work.tasks:
                 rule(work, task)
@@ -58,23 +43,25 @@ def _biased(work: Fusion, chain: Task) -> None:
         return
     whole, bias = chain.calls[0].inputs
     maker = work.maker(whole)
-    if maker is None or whole in work.layout.views or work.readers[whole] != 1:
+    if maker is None or not work.is_multiplied(maker, ["matmul", "conv"], "none"):
         return
-    if len(chain.outputs) != 1 or len(maker.calls) > 1 or whole.spec.ndim < 2:
+    if whole in work.layout.views or work.readers[whole] != 1 or whole.spec.ndim < 2:
+        return
+    if len(chain.outputs) != 1 or not work.layout.is_plain(bias):
         return
     shape, own = whole.spec.shape, bias.spec.shape
     spread = (1,) * (len(shape) - len(own)) + own
-    if spread != (1, shape[1], *(1 for _ in shape[2:])) or not work.layout.is_plain(bias):
-        return
     (out,) = chain.outputs
-    rule = {"matmul": product, "conv": convolution}.get(maker.calls[0].op.name)
-    if rule is None or work.setting.floating(out, whole, bias) is None:
+    dtype = work.setting.floating(out)
+    if spread != (1, shape[1], *(1 for _ in shape[2:])) or dtype is None:
         return
-    biased = Biased("bias_relu" if names[-1] == "relu" else "bias", bias, out)
-    make = rule(maker.calls[0], work.setting, biased)
-    if make is not None:
-        calls = [*maker.calls, *chain.calls]
-        work.replace(maker, chain, Lowered(maker.name, calls, make, [out]), at=chain)
+    vector, before = work.stored(bias, dtype)  # of the result's dtype: the libraries want it
+    calls = [dataclasses.replace(chain.calls[0], inputs=(whole, vector)), *chain.calls[1:]]
+    besides = Besides("bias_relu" if names[-1] == "relu" else "bias", vector)
+    made = work.multiplied(maker, calls, [out], besides)
+    if made is not None:
+        work.replace(maker, chain, made, at=chain)
+        work.tasks[work.tasks.index(made) : work.tasks.index(made)] = before
 
 
 def _with_variance(work: Fusion, mean: Task) -> None:

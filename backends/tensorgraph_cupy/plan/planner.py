@@ -40,8 +40,10 @@ class Planner:
         groups = grouped(self.program.calls, lambda call: self.chained.get(call.out), roots)
         outside = self._outside(groups)
         tasks = [self._task(group, outside) for group in groups]
-        tasks = fused(tasks, self.layout, self.program.results(), self.setting)
+        tasks = fused(tasks, self.layout, self.program.results(), self.setting, self.numbers)
         self.tasks = self._together(tasks)
+        views = [call for call in self.program.calls if call.out in self.layout.views]
+        self.program.calls = [*(call for task in self.tasks for call in task.calls), *views]
 
     def _outside(self, groups: Sequence[Sequence[Call]]) -> set[Value]:
         """What others read than the group that makes it, or as a view."""

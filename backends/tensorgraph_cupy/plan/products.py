@@ -9,6 +9,7 @@ import numpy as np
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import conv, matmul, windows
+from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.lib import MissingError, UnsupportedError
 from tensorgraph_cupy.lib.convolution import Convolution
@@ -19,29 +20,35 @@ from tensorgraph_cupy.plan.tasks import Launch, Places
 ALIGNED = 256  # an address that stands for all that are as well aligned
 
 
-class Biased(NamedTuple):
-    """What is done to a result besides: "bias" or "bias_relu", with which bias, and to where."""
+class Besides(NamedTuple):
+    """What is done to a result besides, as ``lib.cublaslt.EPILOGUES`` names it; of convolutions,
+    only "bias" and "bias_relu" are."""
 
-    name: str
-    bias: Value
-    out: Value
+    name: str = "none"
+    vector: Value | None = None  # a bias, or where sums go
+    mask: Value | None = None
 
 
-def product(call: Call, setting: Setting, biased: Biased | None = None) -> Make | None:
-    """What binds a matmul; None where the library has nothing for it."""
+PLAIN = Besides()
+
+
+def product(
+    call: Call, setting: Setting, besides: Besides = PLAIN, out: Value | None = None
+) -> Make | None:
+    """What binds a matmul; None where the library has nothing for it. ``out``: where the result
+    goes, if what is done besides makes another value of it."""
     x, y = call.inputs
     if x.spec.dtype not in matmul.DTYPES or not setting.has("cublaslt"):
         return None
+    values = (x, y, call.out if out is None else out)
     how = "float64" if x.spec.dtype == "float64" else setting.arithmetic
-    if biased is not None and not _supported(call, setting, how, biased):
+    if not _supported(values, setting, how, besides):
         return None
 
     def make(places: Places) -> Launch:
-        target = call.out if biased is None else biased.out
-        given = _matrices(*(places.view(value) for value in (x, y, target)))
-        epilogue = matmul.PLAIN
-        if biased is not None:
-            epilogue = matmul.Epilogue(biased.name, places.address(biased.bias))
+        given = _matrices(*map(places.view, values))
+        extra = (0 if v is None else places.address(v) for v in besides[1:])
+        epilogue = matmul.Epilogue(besides.name, *extra)
         return lambda device: matmul.launch(device, *given, how=how, epilogue=epilogue)
 
     return make
@@ -73,14 +80,21 @@ def _put(numbers: tuple[int, ...], at: int, number: int) -> tuple[int, ...]:
     return (*numbers[:at], number, *numbers[at:])
 
 
-def _supported(call: Call, setting: Setting, how: str, biased: Biased) -> bool:
-    """Whether the library has an algorithm that does the rest too."""
-    x, y, out = (_imagined(value, setting) for value in (*call.inputs, biased.out))
-    if len(x.shape) + len(y.shape) + len(out.shape) != 6:
+def _supported(
+    values: tuple[Value, Value, Value], setting: Setting, how: str, besides: Besides
+) -> bool:
+    """Whether the library has an algorithm for it, with what is done besides."""
+    if besides is not PLAIN and any(v.spec.ndim != 2 for v in values):
         return False
+    x, y, out = (_imagined(value, setting) for value in values)
+    dtypes = {setting.stored(v) for v in besides[1:2] if v is not None}
+    if not dtypes <= {out.dtype}:  # cublasLt.h: its vector has the result's dtype
+        return False
+    extra = (0 if v is None else _imagined(v, setting).address for v in besides[1:])
+    epilogue = matmul.Epilogue(besides.name, *extra)
     library = setting.device.library("cublaslt")
     try:
-        for needed, _ in matmul.products(x, y, out, how, matmul.Epilogue(biased.name, ALIGNED)):
+        for needed, _ in matmul.products(*_matrices(x, y, out), how, epilogue):
             library.plan(needed)
     except (UnsupportedError, ValueError):
         return False
@@ -88,31 +102,32 @@ def _supported(call: Call, setting: Setting, how: str, biased: Biased) -> bool:
 
 
 def _imagined(value: Value, setting: Setting) -> View:
-    shape, strides = value.spec.shape, setting.layout[value].strides
-    return View(ALIGNED, shape, strides, setting.stored(value))
+    """As it will lie, but for the address, which is as well aligned."""
+    seen, dtype = setting.layout[value], setting.stored(value)
+    return View(ALIGNED + seen.offset * SIZES[dtype], value.spec.shape, seen.strides, dtype)
 
 
-def convolution(call: Call, setting: Setting, biased: Biased | None = None) -> Make | None:
+def convolution(
+    call: Call, setting: Setting, besides: Besides = PLAIN, out: Value | None = None
+) -> Make | None:
     """What binds a convolution or one of its gradients; where cuDNN has no plan, by gathered
     windows, or None where these need a library that is not here."""
     first, second = call.inputs
     kind = {"conv": "y", "conv_input": "x", "conv_weight": "w"}[call.op.name]
     names = {"y": ("x", "w"), "x": ("y", "w"), "w": ("x", "y")}[kind]
-    target = call.out if biased is None else biased.out
-    held = {names[0]: first, names[1]: second, kind: target}
+    held = {names[0]: first, names[1]: second, kind: call.out if out is None else out}
+    if besides.vector is not None:
+        held["bias"] = besides.vector
     dtype = setting.floating(*held.values())
-    if dtype is None or (biased is not None and setting.stored(biased.bias) != dtype):
+    if dtype is None:
         return None
     x, w, y = (held[name].spec.shape for name in ("x", "w", "y"))
     p = call.params
     geometry = (p["stride"], p["padding"], p["dilation"], p["groups"])
-    epilogue = "none" if biased is None else biased.name
     sizes = (x[0], x[1], y[1], x[2:], w[2:])
-    problem = Convolution(kind, *sizes, *geometry, dtype, setting.arithmetic, epilogue)
-    if biased is not None:
-        held["bias"] = biased.bias
+    problem = Convolution(kind, *sizes, *geometry, dtype, setting.arithmetic, besides.name)
     needed = 0 if _has_plan(problem, setting) else windows.scratch(problem)
-    if needed and (biased is not None or not setting.has("cublaslt")):
+    if needed and (besides is not PLAIN or not setting.has("cublaslt")):
         return None
 
     def make(places: Places) -> Launch:

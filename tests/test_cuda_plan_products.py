@@ -1,0 +1,195 @@
+"""What the products of a compiled step do besides, on the emulated device: biases, ReLU and its
+mask, the gradients of biases; and what is done where the library has no algorithm for that."""
+
+import numpy as np
+import pytest
+from cublaslt_double import CublasltDouble
+from cuda_libraries import opened
+from emulated_backend import EmulatedBackend, WatchfulDevice
+from tensorgraph_cupy.lib.cublaslt import EPILOGUES, Cublaslt
+from test_cuda_plan import ADAM, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
+
+import tensorgraph as tg
+from tensorgraph import execute
+
+pytestmark = pytest.mark.skipif(not available(), reason="g++ is not installed")
+
+
+def layers3(classes):
+    layers, relu = tg.layers, tg.activations.relu
+    return layers.sequential(
+        layers.flatten(),
+        layers.linear(64),
+        relu,
+        layers.linear(32),
+        relu,
+        layers.linear(classes),
+    )
+
+
+MLP = (layers3, (1, 6, 6), *ADAM)
+
+
+def done(runner):
+    """The ops of each task, in order."""
+    tasks = runner.planner.tasks
+    return [
+        " ".join(c.op.name for c in t.calls) if "chain" not in t.name else t.name for t in tasks
+    ]
+
+
+def trained(workload, precision="default"):
+    with tg.use(backend="numpy"):
+        eager = Training(*workload, compiled=False)
+        losses = eager.run(4)
+    with tg.use(backend="cupy", precision=precision):
+        ours = Training(*workload, compiled=True)
+        got = ours.run(4)
+    check_memory(ours.step.plan.runner)
+    exact = precision == "default"
+    np.testing.assert_allclose(got, losses, rtol=2e-5 if exact else 2e-2)
+    for name, want in eager.weights().items():
+        found = ours.weights()[name]
+        if exact:  # where a gradient is all but 0, its sign decides
+            np.testing.assert_allclose(found, want, atol=0.1 * ADAM[1]["lr"], err_msg=name)
+        elif want.ndim > 1:
+            assert np.linalg.norm(found - want) < 1e-2 * np.linalg.norm(want), name
+    return done(ours.step.plan.runner)
+
+
+FORWARD = ["matmul add relu relu_bits"] * 2 + ["matmul add"]
+LOSS = "label_cross_entropy label_cross_entropy_input"
+MASKED = "matmul where_bits"
+
+
+def test_a_step_of_three_layers_is_ten_launches(emulated):  # noqa: F811
+    back = ["matmul sum_to", f"{MASKED} sum_to", "matmul", f"{MASKED} sum_to", "matmul"]
+    assert trained(MLP) == [*FORWARD, LOSS, *back, "chains"]
+
+
+def without(monkeypatch, *epilogues):
+    """A library that has no algorithm for these."""
+    numbers = {int(EPILOGUES[name]) for name in epilogues}
+    libraries = {
+        **opened(),
+        "cublaslt": lambda device: Cublaslt(CublasltDouble(device, numbers), device),
+    }
+    monkeypatch.setitem(tg.plugins._backends, "cupy", EmulatedBackend(WatchfulDevice(libraries)))
+    monkeypatch.setattr(execute, "_calls", {})
+
+
+FALLBACKS = {  # what the library lacks → the tasks with something besides
+    ("masked_sums",): [*FORWARD, "matmul sum_to", MASKED, "matmul sum_to", MASKED, "matmul sum_to"],
+    ("masked_sums", "x_sums"): [*FORWARD, MASKED, MASKED],
+    ("x_sums",): [*FORWARD, f"{MASKED} sum_to", f"{MASKED} sum_to"],
+    ("bias_relu_mask",): [*["matmul add relu"] * 2, "matmul add", "matmul sum_to"],
+    ("masked_sums", "masked"): [*["matmul add relu"] * 2, "matmul add", "matmul sum_to"],
+    ("bias_relu",): ["matmul add", "matmul sum_to"],
+    tuple(name for name in EPILOGUES if name != "none"): [],
+}
+
+
+@pytest.mark.parametrize("lacking", FALLBACKS, ids="-".join)
+def test_what_the_library_has_no_algorithm_for_is_done_otherwise(monkeypatch, lacking):
+    without(monkeypatch, *lacking)
+    ops = trained(MLP)
+    more = [names for names in ops if names.startswith("matmul ")]
+    assert more == FALLBACKS[lacking]
+    assert sum(names.startswith("matmul") for names in ops) == 8
+
+
+def test_in_bfloat16_vectors_have_the_dtype_of_results(emulated):  # noqa: F811
+    """cublasLt.h wants it. So a bias is rounded, the gradient of a bias is summed up where weight
+    gradients come out in float32, and scores are float32 at once."""
+    ops = [names for names in trained(MLP, "bfloat16") if names != "laid"]
+    back = [MASKED, "matmul sum_to", MASKED, "matmul sum_to"]
+    assert [names for names in ops if names.startswith("matmul ")] == [*FORWARD, *back]
+    assert len(ops) <= 11
+
+
+@pytest.mark.parametrize("precision", ["default", "bfloat16"])
+def test_lenet5(emulated, precision):  # noqa: F811
+    ops = trained(WORKLOADS["lenet5"], precision)
+    assert [names for names in ops if "relu" in names] == ["conv add relu"] * 2 + FORWARD[:2]
+    assert sum(MASKED in names for names in ops) == 2
+    assert sum("sum_to" in names for names in ops if names.startswith("matmul")) == (
+        3 if precision == "default" else 2
+    )
+
+
+def values():
+    random = np.random.default_rng(3)
+    shapes = (5, 12), (12, 8), (8,), (8, 6), (5, 6)
+    return [random.normal(size=shape).astype(np.float32) / 3 for shape in shapes]
+
+
+class Layers:
+    """relu(x @ w + b), the layer after it, and what comes back through that."""
+
+    def __init__(self, x, w, b, v, g):
+        self.x, self.h = x, tg.ops.relu(x @ w + b)
+        self.g = tg.ops.exp(self.h @ v) - g
+        self.back = self.g @ v.T
+
+    def masked(self, level=0.0, by=None):
+        above = tg.ops.greater(self.h if by is None else by, level)
+        return self.back * tg.ops.cast(above, dtype="float32")
+
+
+def stored_by_inputs(t):
+    """Weights (in, out): their gradient is x.T @ g."""
+    back, sums = t.masked(), tg.ops.sum
+    return t.x.T @ back, sums(back, axis=(0,)), t.h.T @ t.g, sums(t.g, axis=(0,))
+
+
+def another_level(t):
+    return t.masked(0.5) @ t.h.T
+
+
+def read_twice(t):
+    return t.masked() @ t.h.T, t.back @ t.h.T
+
+
+def of_another(t):
+    return t.masked(by=t.x[:, :8]) @ t.h.T
+
+
+def summed_otherwise(t):
+    back, sums = t.masked(), tg.ops.sum
+    return back @ t.h.T, sums(back, axis=(1,)), sums(t.g, axis=(1,)), t.g.T @ t.h
+
+
+def read_between(t):
+    """The sum is wanted before the product can be had."""
+    sums = tg.ops.sum(t.g, axis=(0,))
+    return t.g.T @ (t.g + sums), sums
+
+
+KINDS = {
+    stored_by_inputs: [FORWARD[0], MASKED, "matmul sum", "matmul sum"],
+    another_level: ["matmul add relu"],
+    read_twice: ["matmul add relu"],
+    of_another: ["matmul add relu"],
+    summed_otherwise: [FORWARD[0], MASKED],
+    read_between: ["matmul add relu"],
+}
+
+
+@pytest.mark.parametrize("step", KINDS, ids=lambda step: step.__name__)
+def test_what_looks_alike(emulated, step):  # noqa: F811
+    given = values()
+
+    def run(*tensors):
+        found = step(Layers(*tensors))
+        return found if isinstance(found, tuple) else (found,)
+
+    want = [np.asarray(y.numpy()) for y in run(*map(tg.tensor, given))]
+    with tg.use(backend="cupy"):
+        compiled = tg.compile(run)
+        for _ in range(3):
+            got = compiled(*map(tg.tensor, given))
+        runner = compiled.plan.runner
+    for x, y in zip(want, got, strict=True):
+        np.testing.assert_allclose(y.numpy(), x, rtol=1e-5, atol=1e-5)
+    check_memory(runner)
+    assert sorted(o for o in done(runner) if o.startswith("matmul ")) == sorted(KINDS[step])
