@@ -6,6 +6,9 @@ import ctypes
 import importlib.metadata
 import json
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +140,52 @@ def frontend():
         return loading.cudnn()
     except loading.MissingError as error:
         pytest.skip(f"cuDNN's plans are not built: {error}")
+
+
+ORDERS = {
+    "ours after": ("theirs()", "ours()"),
+    "ours before": ("ours()", "theirs()"),
+    "ours alone": ("ours()",),
+}
+LOADED = """
+import ctypes, json, pathlib, sys
+from tensorgraph_cupy.lib import loading
+
+def theirs():  # as a library that is linked against it, such as PyTorch, has the loader do
+    name = "libcudnn.so.9"
+    return ctypes.CDLL(sys.argv[1] if open_by == "path" else name, mode=ctypes.RTLD_GLOBAL)
+
+def ours():
+    global version
+    version = loading.cudnn().backend_version()
+
+for step in json.loads(sys.argv[2]):
+    open_by = "name" if "version" in globals() else "path"
+    eval(step)
+words = pathlib.Path("/proc/self/maps").read_text().split()
+names = "libcudnn.so", "libcublasLt.so"
+print(json.dumps([version, sorted({w for w in words if pathlib.Path(w).name.startswith(names)})]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_process_has_one_cudnn(frontend, tmp_path, order):
+    """PyTorch may have loaded its own before, from another place, or load it later."""
+    from cuda.pathfinder import load_nvidia_dynamic_lib
+
+    path = Path(load_nvidia_dynamic_lib("cudnn").abs_path)
+    for file in path.parent.glob("lib*"):
+        (tmp_path / file.name).symlink_to(file)
+    other = tmp_path / "libcudnn.so.9"
+    other.unlink()
+    shutil.copy(path, other)
+    arguments = ["-c", LOADED, str(other), json.dumps(ORDERS[order])]
+    ran = subprocess.run([sys.executable, *arguments], check=True, capture_output=True, text=True)
+    version, files = json.loads(ran.stdout)
+    assert version == frontend.backend_version()
+    assert len(files) == 2, files
+    assert (str(other) in files) == (order == "ours after")
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """What is said of each library that is missing, and how those that are there are loaded."""
 
+import contextlib
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -24,7 +26,7 @@ class Library:
     """Stands for a shared library: any function, each of which returns 130_102."""
 
     def __init__(self, path, mode=0):
-        self._name = path
+        self._name = path  # as of ctypes.CDLL
 
     def __getattr__(self, name):
         def function(*arguments):
@@ -112,6 +114,29 @@ def test_what_is_missing_is_looked_for_once(machine):
         with pytest.raises(MissingError, match=r"^cudnn"):
             cudnn.open(EmulatedDevice())
     assert machine.loaded == ["cudart", "nvrtc", "cublasLt"]
+
+
+@pytest.mark.parametrize("before", [None, "/somewhere"])
+def test_the_frontend_takes_the_cudnn_that_is_loaded(machine, monkeypatch, before):
+    """It looks there first, and all is as before when it has."""
+    monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
+    if before:
+        monkeypatch.setenv("LD_LIBRARY_PATH", before)
+    seen = []
+
+    def imported(name):
+        seen.append(os.environ["LD_LIBRARY_PATH"])
+        if len(seen) == 1:
+            raise ImportError("broken")
+        return machine.frontend
+
+    monkeypatch.setattr(loading.importlib, "import_module", imported)
+    for _ in range(2):
+        loading.FOUND.clear()
+        with contextlib.suppress(MissingError):
+            loading.cudnn()
+        assert os.environ.get("LD_LIBRARY_PATH") == before
+    assert seen == ["/wheels:/somewhere" if before else "/wheels"] * 2
 
 
 def test_a_missing_finder(machine, monkeypatch):

@@ -2,7 +2,9 @@
 
 The CUDA wheels lie beside each other in site-packages, where the system's loader does not look, and
 cuDNN aborts the process where it does not find cuBLASLt. So the libraries are loaded by their full
-paths, in the order in which they need each other, before anything that looks for them itself.
+paths, in the order in which they need each other, before anything that looks for them itself. What
+somebody else has loaded already, as PyTorch does on import, is what is used: two copies of cuDNN in
+a process share the parts of the first, which may be of another version.
 """
 
 from __future__ import annotations
@@ -59,9 +61,9 @@ def _load_cudnn() -> Any:
     _library("cudart", "nvidia-cuda-runtime", CONVOLUTIONS)
     _library("nvrtc", "nvidia-cuda-nvrtc", CONVOLUTIONS)
     _library("cublasLt", "nvidia-cublas", CONVOLUTIONS)
-    library = _library("cudnn", "nvidia-cudnn-cu13", CONVOLUTIONS)
+    found = _library("cudnn", "nvidia-cudnn-cu13", CONVOLUTIONS)
     try:
-        with _without_torch(), _looking_in(str(Path(library._name).parent)):
+        with _without_torch(), _looked_for_first(Path(found._name).parent):
             frontend = importlib.import_module("cudnn")
     except ImportError as error:
         raise MissingError(
@@ -133,17 +135,18 @@ def _without_torch() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _looking_in(folder: str) -> Iterator[None]:
-    """The frontend looks for cuDNN itself, first where this variable says: it has to find the one
-    that is loaded, which may be PyTorch's, and not a second one beside it."""
-    before = os.environ.get("LD_LIBRARY_PATH")
-    os.environ["LD_LIBRARY_PATH"] = folder
+def _looked_for_first(folder: Path) -> Iterator[None]:
+    """The frontend loads the cuDNN of its own folder of packages, unless this names another."""
+    name = "LD_LIBRARY_PATH"
+    before = os.environ.get(name)
+    os.environ[name] = os.pathsep.join(filter(None, (str(folder), before)))
     try:
         yield
     finally:
-        del os.environ["LD_LIBRARY_PATH"]
-        if before is not None:
-            os.environ["LD_LIBRARY_PATH"] = before
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _text(version: tuple[int, int]) -> str:
