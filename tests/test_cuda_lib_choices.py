@@ -17,13 +17,13 @@ from tensorgraph_cupy.lib.workspace import Workspace
 
 
 class Clock:
-    """Time that passes only where the test says so."""
+    """Time that passes only where the test says so, in microseconds."""
 
     def __init__(self):
         self.now = 0.0
 
     def __call__(self):
-        return self.now
+        return self.now * 1e-6
 
 
 @pytest.fixture(autouse=True)
@@ -53,11 +53,26 @@ def test_the_fastest_is_found(clock):
 
 def test_a_disturbance_does_not_decide(clock):
     turns = iter([1, *[1] * choices.RUNS * 2, *[90] * choices.RUNS, *[1] * 1000])
+    used = []
 
     def disturbed():
-        clock.now += next(turns)
+        used.append(next(turns))
+        clock.now += used[-1]
 
     assert fastest(EmulatedDevice(), [*ways(clock, 2), disturbed]) == 1
+    assert sum(seconds == 90 for seconds in used) == choices.RUNS
+
+
+@pytest.mark.parametrize(("seconds", "runs"), [(1e-9, choices.RUNS), (1e-3, 2), (1, 1)])
+def test_what_takes_long_is_run_less_often(clock, seconds, runs):
+    ran = []
+
+    def way():
+        ran.append(None)
+        clock.now += 1e6 * seconds
+
+    fastest(EmulatedDevice(), [way])
+    assert len(ran) == 2 + choices.ROUNDS * runs
 
 
 def test_the_device_is_waited_for(clock, monkeypatch):
@@ -91,6 +106,15 @@ def test_choices_are_kept_by_device_and_version(tmp_path):
         assert again.get(("a", 3)) is None
         again.put(("a", 3), 6)
         assert Choices(device, "cuDNN", 91900).get(("a", 3)) == 6
+
+
+def test_what_others_have_put_there_is_kept():
+    """Another process, or the library of another stream."""
+    first, second = (Choices(EmulatedDevice(), "cuDNN", 91900) for _ in range(2))
+    assert first.get("a") is second.get("b") is None
+    first.put("a", 5)
+    second.put("b", 6)
+    assert (second.get("a"), Choices(EmulatedDevice(), "cuDNN", 91900).get("a")) == (5, 5)
 
 
 def test_a_disk_that_cannot_be_written(monkeypatch, tmp_path):
@@ -174,6 +198,61 @@ def test_a_convolution_takes_its_fastest_plan(clock, kernel):
         assert len(again.used) == asked
         conv.launch(again, problem, **given)
         assert again.used[asked:] == ([1] if kernel == 3 else [])
+
+
+def test_filters_of_one_element_go_to_the_faster_library(clock):
+    """A product is one of the ways, and the rule where nothing was measured."""
+    x, w, y = draw(2, 5, 6, 3), draw(4, 1, 1, 3), np.zeros((2, 5, 6, 4), np.float32)
+    given = {"x": x.ctypes.data, "w": w.ctypes.data, "y": y.ctypes.data}
+    problem = Convolution("y", 2, 3, 4, (5, 6), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1))
+    taken = []
+    for by_product, by_plan, wanted in ((2, 3, "product"), (3, 2, "plan")):
+        used, device = [], EmulatedDevice(opened())
+        device.name = wanted  # results are kept by it
+        products, plans = device.library("cublaslt"), device.library("cudnn")
+
+        def timed(name, run, cost, used=used):
+            def way(*arguments, **more):
+                used.append(name)
+                clock.now += cost
+                return run(*arguments, **more)
+
+            return way
+
+        products.run = timed("product", products.run, by_product)
+        plans.run = timed("plan", plans.run, by_plan)
+        conv.launch(device, problem, **given)
+        conv.tune(device, problem, **given)
+        y[...] = 0
+        conv.launch(device, problem, **given)
+        np.testing.assert_allclose(y, x @ w[:, 0, 0].T, atol=1e-5)
+        taken.append((used[0], used[-1]))
+    assert taken == [("product", "product"), ("product", "plan")]
+    plans.choices.put(problem, 99)  # of another frontend: there is no such plan
+    plans.plans.clear()
+    plans.frontend.pygraph.build_plan_at_index = refusing(plans)
+    conv.launch(device, problem, **given)
+    assert used[-1] == "plan"
+
+
+def refusing(library):
+    def build(self, index):
+        raise library.frontend.cudnnGraphNotSupportedError(f"no plan {index}")
+
+    return build
+
+
+def test_a_workspace_is_of_the_largest_size_at_once():
+    device = EmulatedDevice(opened())
+    library = device.library("cudnn")
+    sizes = iter((100, 700, 300))
+    library.frontend.pygraph.get_workspace_size = lambda graph: next(sizes)
+    pads = ((1, 1), (1, 1))
+    problem = Convolution("y", 2, 3, 4, (5, 6), (3, 3), (1, 1), pads, (1, 1))
+    plans = [library.plan(problem._replace(images=n)) for n in (1, 2, 3)]
+    addresses = {library.workspace.address(plan.workspace) for plan in plans}
+    ((kept,),) = library.workspace.kept.values()
+    assert (kept.size, addresses) == (700, {kept.address})
 
 
 def test_a_workspace_grows_and_keeps_what_graphs_may_use():

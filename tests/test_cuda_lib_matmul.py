@@ -4,8 +4,10 @@ What is tested are addresses, strides, transpositions, batches and epilogues; th
 has algorithms for them, and how they round, only a GPU shows.
 """
 
+import concurrent.futures
 import gc
 import itertools
+import time
 
 import numpy as np
 import pytest
@@ -258,12 +260,41 @@ def test_descriptors_go_with_their_plan():
     assert library.library.destroyed == 5  # and a description and three layouts
 
 
+def test_threads_may_share_a_plan(device, arrays, monkeypatch):
+    """A description holds the bias of one call at a time, and calls go on beside each other."""
+    library = device.library("cublaslt")
+    x, y = draw(4, 8), draw(8, 6)
+    run(device, arrays, x, y, "bias", draw(6))
+    multiply = library.library.cublasLtMatmul
+
+    def late(*arguments):
+        time.sleep(1e-3)  # the others get their turn
+        return multiply(*arguments)
+
+    monkeypatch.setattr(library.library, "cublasLtMatmul", late, raising=False)
+
+    def work(number):
+        for _ in range(5):
+            bias = np.full(6, number, np.float32)
+            close(run(device, arrays, x, y, "bias", bias), x @ y + number, 1e-5)
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(8)))
+
+
 def test_what_the_library_has_no_algorithm_for(arrays):
     device = EmulatedDevice({"cublaslt": lambda d: Cublaslt(CublasltDouble(d, {4}), d)})
     with pytest.raises(
         UnsupportedError, match=r"cuBLASLt 130100 has no algorithm for Product\(rows"
     ):
         run(device, arrays, draw(4, 8), draw(8, 6), "bias", draw(6))
+
+
+def test_a_product_without_an_algorithm_is_the_array_modules():
+    device = EmulatedDevice({"cublaslt": lambda d: Cublaslt(CublasltDouble(d, {1}), d)})
+    x, y = draw(3, 4, 8), draw(8)
+    with tg.use(precision="tf32"):
+        close(matmul.matmul(Arrays(np, device), x, y), x @ y)
 
 
 def test_a_status_is_read_out(device, arrays, monkeypatch):

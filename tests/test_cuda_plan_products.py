@@ -6,6 +6,8 @@ import pytest
 from cublaslt_double import CublasltDouble
 from cuda_libraries import opened
 from emulated_backend import EmulatedBackend, WatchfulDevice
+from tensorgraph_cupy.kernels import conv, matmul
+from tensorgraph_cupy.lib import choices
 from tensorgraph_cupy.lib.cublaslt import EPILOGUES, Cublaslt
 from test_cuda_plan import ADAM, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
 
@@ -193,3 +195,38 @@ def test_what_looks_alike(emulated, step):  # noqa: F811
         np.testing.assert_allclose(y.numpy(), x, rtol=1e-5, atol=1e-5)
     check_memory(runner)
     assert sorted(o for o in done(runner) if o.startswith("matmul ")) == sorted(KINDS[step])
+
+
+def test_a_first_run_measures_where_that_is_asked_for(monkeypatch, tmp_path):
+    """What was found lies on the disk, and is not measured again."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(choices, "ROUNDS", 1)
+    monkeypatch.setattr(choices, "RUNS", 1)
+    measured = []
+
+    def noted(device, ways):
+        assert device.machine.recording is None
+        measured.append(len(ways))
+        return fastest(device, ways)
+
+    for module in (conv, matmul):
+        monkeypatch.setattr(module, "fastest", noted)
+    fastest, counts = choices.fastest, []
+    for asked in ("0", "1", "1", ""):
+        monkeypatch.setenv(choices.VARIABLE, asked)
+        without(monkeypatch)
+        measured.clear()
+        trained(WORKLOADS["lenet5"])
+        counts.append(len(measured))
+    assert counts == [0, 5 + 9, 0, 0]  # each convolution and product of the step, once
+
+
+def test_products_without_an_algorithm_run_between_graphs(monkeypatch):
+    without(monkeypatch, *EPILOGUES)
+    with tg.use(backend="numpy"):
+        losses = Training(*MLP, compiled=False).run(3)
+    with tg.use(backend="cupy"):
+        ours = Training(*MLP, compiled=True)
+        np.testing.assert_allclose(ours.run(3), losses, rtol=2e-5)
+    tasks = ours.step.plan.runner.planner.tasks
+    assert sum(not task.captured for task in tasks) == 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from functools import partial
 from typing import Any
@@ -16,10 +17,13 @@ from tensorgraph_cupy.lib.choices import fastest
 from tensorgraph_cupy.lib.convolution import Convolution, Ints, Pairs
 from tensorgraph_cupy.lib.cudnn import Cudnn, Plan
 
+PRODUCT = -1  # among the numbers of cuDNN's plans: as a product, which was faster than those
+
 
 def scratch(device: Any, problem: Convolution) -> int:
     """The bytes that ``launch`` needs besides: where cuDNN has no plan, or is not here."""
-    return 0 if problem.is_product() or _plan(device, problem) else windows.scratch(problem)
+    has = problem.is_product() or plan_of(device, problem) is not None
+    return 0 if has else windows.scratch(problem)
 
 
 def launch(
@@ -28,23 +32,37 @@ def launch(
     """Compute the one of x, w and y that ``problem.kind`` names from the others, by addresses;
     ``scratch`` is that of as many bytes as the function of that name says."""
     given = {"x": x, "w": w, "y": y, "bias": bias}
-    if problem.is_product():
-        epilogue = matmul.Epilogue(problem.epilogue, bias)
-        operands = _matrices(problem, given)
-        matmul.launch(device, *operands, how=problem.arithmetic, epilogue=epilogue)
-    elif (plan := _plan(device, problem)) is not None:
+    if problem.is_product() and not _is_cudnn_faster(device, problem):
+        _multiply(device, problem, given)
+    elif (plan := plan_of(device, problem)) is not None:
         device.library("cudnn").run(plan, given)
     else:
         windows.launch(device, problem, scratch=scratch, **given)
 
 
-def _plan(device: Any, problem: Convolution) -> Plan | None:
-    """cuDNN's plan; None where it has none or is not here."""
+def _cudnn(device: Any) -> Cudnn | None:
     try:
         library: Cudnn = device.library("cudnn")
-        return library.plan(problem)
-    except (MissingError, UnsupportedError):
+    except MissingError:
         return None
+    return library
+
+
+def plan_of(device: Any, problem: Convolution) -> Plan | None:
+    """cuDNN's plan; None where it has none or is not here."""
+    try:
+        library = _cudnn(device)
+        return None if library is None else library.plan(problem)
+    except UnsupportedError:
+        return None
+
+
+def _is_cudnn_faster(device: Any, problem: Convolution) -> bool:
+    """Whether a product was measured to be slower than a plan, which there still is."""
+    library = _cudnn(device)
+    if library is None or library.choices.get(problem) in (None, PRODUCT):
+        return False
+    return plan_of(device, problem) is not None
 
 
 def tune(device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int = 0) -> None:
@@ -52,18 +70,27 @@ def tune(device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int
     then on. It takes a second or so, unless it was found before."""
     given = {"x": x, "w": w, "y": y, "bias": bias}
     if problem.is_product():
-        epilogue = matmul.Epilogue(problem.epilogue, bias)
-        operands = _matrices(problem, given)
-        matmul.tune(device, *operands, how=problem.arithmetic, epilogue=epilogue)
+        _multiply(device, problem, given, tuned=True)
+    library = _cudnn(device)
+    if library is None or library.choices.get(problem) is not None:
         return
-    if _plan(device, problem) is None:
-        return
-    library: Cudnn = device.library("cudnn")
-    if library.choices.get(problem) is None:
-        numbers = library.candidates(problem)
-        plans = [library.plan(problem, number) for number in numbers]
-        best = fastest(device, [partial(library.run, plan, given) for plan in plans])
-        library.choices.put(problem, numbers[best])
+    numbers, ways = [], []
+    with contextlib.suppress(UnsupportedError):
+        numbers += library.candidates(problem)
+        ways += [partial(library.run, library.plan(problem, n), given) for n in numbers]
+    if problem.is_product():
+        numbers.append(PRODUCT)
+        ways.append(partial(_multiply, device, problem, given))
+    if len(ways) > 0:
+        library.choices.put(problem, numbers[fastest(device, ways)])
+
+
+def _multiply(
+    device: Any, problem: Convolution, given: dict[str, int], *, tuned: bool = False
+) -> None:
+    epilogue = matmul.Epilogue(problem.epilogue, given["bias"])
+    run = matmul.tune if tuned else matmul.launch
+    run(device, *_matrices(problem, given), how=problem.arithmetic, epilogue=epilogue)
 
 
 def _matrices(problem: Convolution, addresses: dict[str, int]) -> tuple[View, View, View]:

@@ -12,6 +12,7 @@ from tensorgraph.spec import Shaped
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.kernels.precision import arithmetic, factor
 from tensorgraph_cupy.kernels.view import BYTES, View, view
+from tensorgraph_cupy.lib import UnsupportedError
 from tensorgraph_cupy.lib.choices import fastest
 from tensorgraph_cupy.lib.cublaslt import Cublaslt, Matrix, Product
 
@@ -144,15 +145,18 @@ def _merged(batch: list[int], strides: list[list[int]]) -> list[tuple[int, Three
 
 
 def matmul(arrays: Arrays, x: Any, y: Any) -> Any:
-    """The op, on arrays."""
-    row, column = x.ndim == 1, y.ndim == 1
+    """The op, on arrays; as CuPy does it where cuBLASLt has no algorithm."""
+    given, row, column = (x, y), x.ndim == 1, y.ndim == 1
     x, y = x[None] if row else x, y[:, None] if column else y
     shape = (*_broadcast(x.shape[:-2], y.shape[:-2]), x.shape[-2], y.shape[-1])
     out = arrays.xp.empty(shape, x.dtype)
     how = "float64" if str(x.dtype) == "float64" else arithmetic()
     x, y = (factor(z) for z in (x, y))
     x, y = (z if is_matrix(view(arrays, z)) else arrays.xp.ascontiguousarray(z) for z in (x, y))
-    launch(arrays.device, view(arrays, x), view(arrays, y), view(arrays, out), how=how)
+    try:
+        launch(arrays.device, *(view(arrays, z) for z in (x, y, out)), how=how)
+    except UnsupportedError:
+        return arrays.xp.matmul(*given)
     out = out[..., 0, :] if row else out
     return out[..., 0] if column else out
 

@@ -12,7 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+VARIABLE = "TENSORGRAPH_AUTOTUNE"  # "1": a compiled step's first run measures what is not known
 ROUNDS, RUNS = 5, 20  # a way's time is the median of so many readings, each of so many runs
+READING = 2e-3  # seconds; of what takes longer there are fewer runs
+
+
+def wanted() -> bool:
+    return os.environ.get(VARIABLE, "") not in ("", "0")
 
 
 class Choices:
@@ -28,7 +34,7 @@ class Choices:
         return self._read().get(repr(problem))
 
     def put(self, problem: Any, choice: int) -> None:
-        self._read()[repr(problem)] = choice
+        self._known = {**self._read(anew=True), repr(problem): choice}
         path = self._path()
         with contextlib.suppress(OSError):  # a disk that is full or read-only: measured again
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,12 +42,12 @@ class Choices:
             written.write_text(json.dumps({**self._key(), "choices": self._known}, indent=1))
             written.replace(path)  # several processes may be at it
 
-    def _read(self) -> dict[str, int]:
-        if self._known is None:
-            self._known = {}
+    def _read(self, *, anew: bool = False) -> dict[str, int]:
+        if self._known is None or anew:  # another process, or stream, may have put some there
+            self._known = self._known or {}
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
                 held = json.loads(self._path().read_text("utf-8"))
-                self._known = {str(k): int(v) for k, v in held["choices"].items()}
+                self._known |= {str(k): int(v) for k, v in held["choices"].items()}
         return self._known
 
     def _key(self) -> dict[str, Any]:
@@ -57,12 +63,18 @@ def fastest(device: Any, ways: Sequence[Callable[[], None]]) -> int:
     """The number of the way that takes the least time. They take turns, after a run of each."""
     for way in ways:
         way()
+    device.synchronize()
+    start = time.perf_counter()
+    ways[0]()
+    device.synchronize()
+    once = max(time.perf_counter() - start, READING / RUNS)
+    runs = max(1, round(READING / once))
     readings: list[list[float]] = [[] for _ in ways]
     for _ in range(ROUNDS):
         for way, seconds in zip(ways, readings):
             device.synchronize()
             start = time.perf_counter()
-            for _ in range(RUNS):
+            for _ in range(runs):
                 way()
             device.synchronize()
             seconds.append(time.perf_counter() - start)

@@ -9,6 +9,7 @@ rows, and nothing is copied. Its vectors of length m (a bias, say) then lie alon
 from __future__ import annotations
 
 import ctypes
+import threading
 import weakref
 from typing import Any, NamedTuple
 
@@ -113,6 +114,7 @@ class Cublaslt:
         self.choices = Choices(device, "cuBLASLt", self.version)
         self.plans: dict[Product, Plan] = {}
         self._handle: ctypes.c_void_p | None = None
+        self._lock = threading.RLock()  # a plan's description holds the addresses of one call
 
     @property
     def handle(self) -> ctypes.c_void_p:
@@ -126,14 +128,16 @@ class Cublaslt:
 
         Raises ``UnsupportedError`` where cuBLASLt has no algorithm for it.
         """
-        plan = self.plans.get(product)
-        if plan is None:
-            plan = self._plan(product)
-            plan.chosen = min(self.choices.get(product) or 0, len(plan.found) - 1)
-            if len(self.plans) >= PLANS:
-                self.plans.clear()
-            self.plans[product] = plan
-        return plan
+        with self._lock:
+            plan = self.plans.get(product)
+            if plan is None:
+                plan = self._plan(product)
+                plan.chosen = min(self.choices.get(product) or 0, len(plan.found) - 1)
+                self.workspace.expect(plan.found[plan.chosen].workspaceSize)
+                if len(self.plans) >= PLANS:
+                    self.plans.clear()
+                self.plans[product] = plan
+            return plan
 
     def run(
         self,
@@ -153,28 +157,29 @@ class Cublaslt:
         Nothing here waits for the device or reads from it, so that a stream that is being captured
         takes the call into its graph.
         """
-        description = plan.description
-        algorithm = plan.found[plan.chosen if choice is None else choice]
-        if vector:
-            self._set(description, Description.CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector)
-        if mask:
-            self._set(description, Description.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, mask)
-        number = ctypes.c_double if plan.product.arithmetic == "float64" else ctypes.c_float
-        alpha, beta = number(1), number(accumulate)
-        of_x, of_y, of_out = plan.layouts
-        self._call(
-            "cublasLtMatmul",
-            self.handle,
-            description,
-            ctypes.byref(alpha),
-            *(y, of_y, x, of_x),  # turned round: see above
-            ctypes.byref(beta),
-            *(out, of_out, out, of_out),
-            ctypes.byref(algorithm.algo),
-            self.workspace.address(algorithm.workspaceSize),
-            algorithm.workspaceSize,
-            self.device.stream,
-        )
+        with self._lock:
+            description = plan.description
+            algorithm = plan.found[plan.chosen if choice is None else choice]
+            if vector:
+                self._set(description, Description.CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector)
+            if mask:
+                self._set(description, Description.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, mask)
+            number = ctypes.c_double if plan.product.arithmetic == "float64" else ctypes.c_float
+            alpha, beta = number(1), number(accumulate)
+            of_x, of_y, of_out = plan.layouts
+            self._call(
+                "cublasLtMatmul",
+                self.handle,
+                description,
+                ctypes.byref(alpha),
+                *(y, of_y, x, of_x),  # turned round: see above
+                ctypes.byref(beta),
+                *(out, of_out, out, of_out),
+                ctypes.byref(algorithm.algo),
+                self.workspace.address(algorithm.workspaceSize),
+                algorithm.workspaceSize,
+                self.device.stream,
+            )
 
     def _plan(self, product: Product) -> Plan:
         description, layouts = self.describe(product)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import threading
 from typing import Any
 
 from tensorgraph.errors import BackendError
@@ -59,6 +60,7 @@ class Cudnn:
         self.place = place
         self._handle: int | None = None
         self._stream: int | None = None
+        self._lock = threading.RLock()  # the handle has one stream at a time
         # since 1.22 a graph takes its addresses as an array, without a dictionary on each call
         self.by_order = hasattr(frontend.pygraph, "_execute_with_raw_ptrs")
 
@@ -75,11 +77,21 @@ class Cudnn:
 
         Raises ``UnsupportedError`` where cuDNN has none for it.
         """
-        choice = self.choices.get(problem) if choice is None else choice
+        with self._lock:
+            chosen = self.choices.get(problem) if choice is None else choice
+            try:
+                return self._known(problem, chosen)
+            except UnsupportedError:
+                if choice is not None or chosen is None:
+                    raise
+                return self._known(problem, None)  # what was found with another frontend
+
+    def _known(self, problem: Convolution, choice: int | None) -> Plan:
         plan = self.plans.get((problem, choice))
         if plan is None:
             try:
                 plan = self._plan(problem, choice)
+                self.workspace.expect(plan.workspace)
             except UnsupportedError as error:  # remembered too: to find out takes a while
                 plan = error
             if len(self.plans) >= PLANS:
@@ -117,17 +129,18 @@ class Cudnn:
         Nothing here waits for the device or reads from it, so that a stream that is being captured
         takes the call into its graph.
         """
-        if (stream := self.device.stream) != self._stream:
-            self.frontend.set_stream(handle=self.handle, stream=stream)
-            self._stream = stream
-        workspace = self.workspace.address(plan.workspace)
-        given = {UIDS[name]: address for name, address in addresses.items() if address}
-        if plan.order is None:
-            plan.graph.execute(given, workspace, handle=self.handle)
-            return
-        pointers = (ctypes.c_int64 * len(plan.order))(*[given[uid] for uid in plan.order])
-        start, count = ctypes.addressof(pointers), len(pointers)
-        plan.graph._execute_with_raw_ptrs(start, count, workspace, self.handle)
+        with self._lock:
+            if (stream := self.device.stream) != self._stream:
+                self.frontend.set_stream(handle=self.handle, stream=stream)
+                self._stream = stream
+            workspace = self.workspace.address(plan.workspace)
+            given = {UIDS[name]: address for name, address in addresses.items() if address}
+            if plan.order is None:
+                plan.graph.execute(given, workspace, handle=self.handle)
+                return
+            pointers = (ctypes.c_int64 * len(plan.order))(*[given[uid] for uid in plan.order])
+            start, count = ctypes.addressof(pointers), len(pointers)
+            plan.graph._execute_with_raw_ptrs(start, count, workspace, self.handle)
 
     def graph(self, problem: Convolution) -> Any:
         """The graph of a convolution, with its candidates and without a plan."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,8 @@ from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import conv, matmul, windows
 from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.kernels.view import View
-from tensorgraph_cupy.lib import MissingError, UnsupportedError
+from tensorgraph_cupy.lib import UnsupportedError
+from tensorgraph_cupy.lib.choices import wanted
 from tensorgraph_cupy.lib.convolution import Convolution
 from tensorgraph_cupy.plan.layout import reshaped
 from tensorgraph_cupy.plan.setting import Make, Setting
@@ -48,10 +50,29 @@ def product(
     def make(places: Places) -> Launch:
         given = _matrices(*map(places.view, values))
         extra = (0 if v is None else places.address(v) for v in besides[1:])
-        epilogue = matmul.Epilogue(besides.name, *extra)
-        return lambda device: matmul.launch(device, *given, how=how, epilogue=epilogue)
+        more = {"how": how, "epilogue": matmul.Epilogue(besides.name, *extra)}
+        tune, launch = (
+            lambda device, run=run: run(device, *given, **more)
+            for run in (matmul.tune, matmul.launch)
+        )
+        return _tuned(tune, launch)
 
     return make
+
+
+def _tuned(tune: Launch, launch: Launch) -> Launch:
+    """A launch that looks for its fastest way on its first run, which is not captured, where that
+    is asked for."""
+    if not wanted():
+        return launch
+    first = [tune]
+
+    def run(device: Device) -> None:
+        if first:
+            first.pop()(device)
+        launch(device)
+
+    return run
 
 
 def _matrices(x: View, y: View, out: View) -> tuple[View, View, View]:
@@ -136,7 +157,7 @@ def convolution(
         def run(device: Device) -> None:
             conv.launch(device, problem, **where, scratch=places.scratch(device, needed))
 
-        return run
+        return _tuned(partial(conv.tune, problem=problem, **where), run)
 
     return make
 
@@ -144,8 +165,4 @@ def convolution(
 def _has_plan(problem: Convolution, setting: Setting) -> bool:
     if problem.is_product():
         return setting.has("cublaslt")
-    try:
-        setting.device.library("cudnn").plan(problem)
-    except (MissingError, UnsupportedError):
-        return False
-    return True
+    return conv.plan_of(setting.device, problem) is not None
