@@ -9,6 +9,7 @@ from emulated_backend import EmulatedBackend, WatchfulDevice
 from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.lib import choices
 from tensorgraph_cupy.lib.cublaslt import EPILOGUES, Cublaslt
+from tensorgraph_cupy.plan import stems
 from test_cuda_plan import ADAM, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
 
 import tensorgraph as tg
@@ -56,7 +57,7 @@ def trained(workload, precision="default"):
             np.testing.assert_allclose(found, want, atol=0.1 * ADAM[1]["lr"], err_msg=name)
         elif want.ndim > 1:
             assert np.linalg.norm(found - want) < 1e-2 * np.linalg.norm(want), name
-    return done(ours.step.plan.runner)
+    return ours.step.plan.runner
 
 
 FORWARD = ["matmul add relu relu_bits"] * 2 + ["matmul add"]
@@ -66,7 +67,7 @@ MASKED = "matmul where_bits"
 
 def test_a_step_of_three_layers_is_ten_launches(emulated):  # noqa: F811
     back = ["matmul sum_to", f"{MASKED} sum_to", "matmul", f"{MASKED} sum_to", "matmul"]
-    assert trained(MLP) == [*FORWARD, LOSS, *back, "chains"]
+    assert done(trained(MLP)) == [*FORWARD, LOSS, *back, "chains"]
 
 
 def without(monkeypatch, *epilogues):
@@ -94,7 +95,7 @@ FALLBACKS = {  # what the library lacks → the tasks with something besides
 @pytest.mark.parametrize("lacking", FALLBACKS, ids="-".join)
 def test_what_the_library_has_no_algorithm_for_is_done_otherwise(monkeypatch, lacking):
     without(monkeypatch, *lacking)
-    ops = trained(MLP)
+    ops = done(trained(MLP))
     more = [names for names in ops if names.startswith("matmul ")]
     assert more == FALLBACKS[lacking]
     assert sum(names.startswith("matmul") for names in ops) == 8
@@ -103,7 +104,7 @@ def test_what_the_library_has_no_algorithm_for_is_done_otherwise(monkeypatch, la
 def test_in_bfloat16_vectors_have_the_dtype_of_results(emulated):  # noqa: F811
     """cublasLt.h wants it. So a bias is rounded, the gradient of a bias is summed up where weight
     gradients come out in float32, and scores are float32 at once."""
-    ops = [names for names in trained(MLP, "bfloat16") if names != "laid"]
+    ops = [names for names in done(trained(MLP, "bfloat16")) if names != "laid"]
     back = [MASKED, "matmul sum_to", MASKED, "matmul sum_to"]
     assert [names for names in ops if names.startswith("matmul ")] == [*FORWARD, *back]
     assert len(ops) <= 11
@@ -111,7 +112,7 @@ def test_in_bfloat16_vectors_have_the_dtype_of_results(emulated):  # noqa: F811
 
 @pytest.mark.parametrize("precision", ["default", "bfloat16"])
 def test_lenet5(emulated, precision):  # noqa: F811
-    ops = trained(WORKLOADS["lenet5"], precision)
+    ops = done(trained(WORKLOADS["lenet5"], precision))
     assert [names for names in ops if "relu" in names] == ["conv add relu"] * 2 + FORWARD[:2]
     assert sum(MASKED in names for names in ops) == 2
     assert sum("sum_to" in names for names in ops if names.startswith("matmul")) == (
@@ -195,6 +196,34 @@ def test_what_looks_alike(emulated, step):  # noqa: F811
         np.testing.assert_allclose(y.numpy(), x, rtol=1e-5, atol=1e-5)
     check_memory(runner)
     assert sorted(o for o in done(runner) if o.startswith("matmul ")) == sorted(KINDS[step])
+
+
+@pytest.mark.parametrize("precision", ["default", "bfloat16"])
+def test_a_bias_before_batch_norm(emulated, precision):  # noqa: F811
+    """The convolution adds it, so that one pass takes the mean and the variance of the sum."""
+    ops = done(trained(WORKLOADS["normed"], precision))
+    assert ops.count("conv add") == ops.count("axis_mean axis_variance") == 2
+
+
+@pytest.mark.parametrize("precision", ["default", "bfloat16"])
+def test_large_images_of_few_channels_get_more_in_bfloat16(emulated, monkeypatch, precision):  # noqa: F811
+    monkeypatch.setattr(stems, "LARGE", 2 * 64)
+    runner = trained(WORKLOADS["normed"], precision)
+    convolutions = {
+        (call.op.name, *(x.spec.shape[1] for x in (*call.inputs, call.out)))
+        for task in runner.planner.tasks
+        for call in task.calls
+        if call.op.name.startswith("conv")
+    }
+    wide = 8 if precision == "bfloat16" else 3
+    assert convolutions == {
+        *[("conv", wide, wide, 8), ("conv_weight", wide, 8, wide)],
+        *[("conv", 8, 8, 12), ("conv_weight", 8, 12, 8), ("conv_input", 12, 8, 8)],
+    }
+    ops = done(runner)
+    assert ops.count("pad_constant") == (2 if wide == 8 else 0)
+    if wide == 8:  # images are rounded where they are padded
+        assert ops.index("pad_constant") < ops.index("conv add") and ops[0] != "laid"
 
 
 def test_a_first_run_measures_where_that_is_asked_for(monkeypatch, tmp_path):

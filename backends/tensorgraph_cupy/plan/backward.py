@@ -81,7 +81,7 @@ def with_mask(work: Fusion, chain: Task) -> None:
     work.tasks[work.tasks.index(forward)] = leaving
     work.replace(back, chain, applying, at=chain)
     if summing and not both:  # with_sums may take it
-        alone = Chained(summing, {summing[0].out}, {}, work.setting.storage)
+        alone = work.chained(summing, chain.outputs)
         work.tasks.insert(work.tasks.index(applying) + 1, alone)
 
 

@@ -37,31 +37,39 @@ def fused(
 
 
 def _biased(work: Fusion, chain: Task) -> None:
-    """x @ y + bias, and relu of it; a convolution likewise."""
-    names = [call.op.name for call in chain.calls]
-    if not isinstance(chain, Chained) or names not in (["add"], ["add", "relu"]) or chain.sums:
+    """x @ y + bias, and relu of it; a convolution likewise. What else the chain does goes on from
+    there."""
+    first, *rest = chain.calls
+    if not isinstance(chain, Chained) or first.op.name != "add":
         return
-    whole, bias = chain.calls[0].inputs
+    whole, bias = first.inputs
     maker = work.maker(whole)
     if maker is None or not work.is_multiplied(maker, ["matmul", "conv"], "none"):
         return
     if whole in work.layout.views or work.readers[whole] != 1 or whole.spec.ndim < 2:
         return
-    if len(chain.outputs) != 1 or not work.layout.is_plain(bias):
+    if any(whole in call.inputs for call in rest) or not work.layout.is_plain(bias):
         return
+    name, out = "bias", first.out
+    if [call.op.name for call in rest] == ["relu"] and out not in chain.outputs:
+        name, out, rest = "bias_relu", rest[0].out, []
     shape, own = whole.spec.shape, bias.spec.shape
     spread = (1,) * (len(shape) - len(own)) + own
-    (out,) = chain.outputs
     dtype = work.setting.floating(out)
     if spread != (1, shape[1], *(1 for _ in shape[2:])) or dtype is None:
         return
     vector, before = work.stored(bias, dtype)  # of the result's dtype: the libraries want it
-    calls = [dataclasses.replace(chain.calls[0], inputs=(whole, vector)), *chain.calls[1:]]
-    besides = Besides("bias_relu" if names[-1] == "relu" else "bias", vector)
-    made = work.multiplied(maker, calls, [out], besides)
-    if made is not None:
-        work.replace(maker, chain, made, at=chain)
-        work.tasks[work.tasks.index(made) : work.tasks.index(made)] = before
+    calls = [
+        dataclasses.replace(first, inputs=(whole, vector)),
+        *chain.calls[1 : 1 + (name == "bias_relu")],
+    ]
+    made = work.multiplied(maker, calls, [out], Besides(name, vector))
+    if made is None:
+        return
+    after = [work.chained(rest, chain.outputs)] if rest else []
+    work.replace(maker, chain, made, at=chain)
+    at = work.tasks.index(made)
+    work.tasks[at : at + 1] = [*before, made, *after]
 
 
 def _with_variance(work: Fusion, mean: Task) -> None:

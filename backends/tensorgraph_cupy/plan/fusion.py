@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensorgraph.program import Call, Value
+from tensorgraph_cupy.plan.chains import Chained
 from tensorgraph_cupy.plan.layout import Layout
 from tensorgraph_cupy.plan.lower import lowered
 from tensorgraph_cupy.plan.products import PLAIN, Besides, convolution, product
@@ -66,6 +67,11 @@ class Fusion:
         made = Lowered(task.name, [call, *calls], make, outputs)
         self.besides[made] = besides
         return made
+
+    def chained(self, calls: Sequence[Call], outputs: Sequence[Value]) -> Chained:
+        """A part of a chain, of which these are wanted."""
+        made = {call.out for call in calls}
+        return Chained(calls, made.intersection(outputs), self.numbers, self.setting.storage)
 
     def is_multiplied(self, task: Task | None, ops: Sequence[str], name: str) -> bool:
         """Whether it is such a task, with this done besides and nothing more."""

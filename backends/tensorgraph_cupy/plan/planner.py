@@ -18,6 +18,7 @@ from tensorgraph_cupy.plan.halves import Halves
 from tensorgraph_cupy.plan.lower import lowered
 from tensorgraph_cupy.plan.rewrite import Rewriting
 from tensorgraph_cupy.plan.setting import Setting
+from tensorgraph_cupy.plan.stems import widened
 from tensorgraph_cupy.plan.tasks import Eager, Lowered, Task
 
 
@@ -26,7 +27,9 @@ class Planner:
 
     def __init__(self, program: Program, backend: Backend, device: Device) -> None:
         self.backend = backend
-        halves = Halves(program) if config.current().precision.value == "bfloat16" else None
+        half = config.current().precision.value == "bfloat16"
+        program = widened(program) if half else program
+        halves = Halves(program) if half else None
         work = Rewriting(program, halves=halves)
         self.program, self.layout, self.storage = work.program, work.layout, work.storage
         self.chained = work.groups

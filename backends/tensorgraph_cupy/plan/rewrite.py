@@ -18,6 +18,7 @@ from tensorgraph_cupy.plan.chains import Group, group_of, summable
 from tensorgraph_cupy.plan.halves import ALIKE, FACTORS, HALF, Halves
 from tensorgraph_cupy.plan.layout import Ints, Layout, same_order
 
+COPIES = ("concatenate", "pad_constant")  # from one dtype of storage to another too
 STRIDED = frozenset(("matmul", "laid", "reshape", "concatenate", "pad_constant", "scatter_add"))
 
 
@@ -129,7 +130,7 @@ class Rewriting:
 
     def _stored(self, call: Call) -> tuple[Value, ...]:
         """The inputs of a call that is no chain's, stored in the dtype that its kernel takes."""
-        if self.halves is None or call.op.name not in FACTORS + ALIKE:
+        if self.halves is None or call.op.name not in FACTORS + ALIKE or call.op.name in COPIES:
             return call.inputs
         kind = HALF if call.op.name in FACTORS else self.halves.stored(call) or "float32"
         return tuple(
