@@ -245,6 +245,21 @@ def test_resnet_50_has_plans_without_copies(library, kind, precision):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", "yw")
+def test_a_stem_wants_eight_channels_in_bfloat16_alone(library, kind):
+    """What plan/stems.py goes by: the memory for copies of the images, with 3, 4 and 8 channels."""
+
+    def spaces(**more):
+        stems = [problem(kind, 128, c, (224, 224), 64, 7, 2, **more) for c in (3, 4, 8)]
+        return [library.plan(stem).workspace for stem in stems]
+
+    three, four, eight = spaces(dtype="bfloat16")
+    assert min(three, four) > 64 << 20 and eight < 16 << 20
+    three, four, eight = spaces(arithmetic="tf32")
+    assert 0.99 * three < min(four, eight)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("kind", "yxw")
 @pytest.mark.parametrize("name", OTHERS)

@@ -3,11 +3,11 @@ mask, the gradients of biases; and what is done where the library has no algorit
 
 import numpy as np
 import pytest
-from cublaslt_double import CublasltDouble
+from cublaslt_double import CublasltDouble, RealDescriptors
 from cuda_libraries import opened
 from emulated_backend import EmulatedBackend, WatchfulDevice
 from tensorgraph_cupy.kernels import conv, matmul
-from tensorgraph_cupy.lib import choices
+from tensorgraph_cupy.lib import choices, loading
 from tensorgraph_cupy.lib.cublaslt import EPILOGUES, Cublaslt
 from tensorgraph_cupy.plan import stems
 from test_cuda_plan import ADAM, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
@@ -73,12 +73,25 @@ def test_a_step_of_three_layers_is_ten_launches(emulated):  # noqa: F811
 def without(monkeypatch, *epilogues):
     """A library that has no algorithm for these."""
     numbers = {int(EPILOGUES[name]) for name in epilogues}
-    libraries = {
-        **opened(),
-        "cublaslt": lambda device: Cublaslt(CublasltDouble(device, numbers), device),
-    }
+    backed(monkeypatch, lambda device: CublasltDouble(device, numbers))
+
+
+def backed(monkeypatch, library):
+    """A backend with this in the place of cuBLASLt."""
+    libraries = {**opened(), "cublaslt": lambda device: Cublaslt(library(device), device)}
     monkeypatch.setitem(tg.plugins._backends, "cupy", EmulatedBackend(WatchfulDevice(libraries)))
     monkeypatch.setattr(execute, "_calls", {})
+
+
+@pytest.mark.parametrize("precision", ["default", "bfloat16"])
+def test_with_the_real_librarys_descriptors(monkeypatch, precision):
+    """What is set by name and value is read back by the library that is installed."""
+    try:
+        library = loading.cublaslt()
+    except loading.MissingError:
+        pytest.skip("cuBLASLt (the package nvidia-cublas) is not installed: its own descriptors")
+    backed(monkeypatch, lambda device: RealDescriptors(device, library))
+    assert sum(MASKED in names for names in done(trained(MLP, precision))) == 2
 
 
 FALLBACKS = {  # what the library lacks → the tasks with something besides
