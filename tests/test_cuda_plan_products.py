@@ -143,7 +143,8 @@ class Layers:
     """relu(x @ w + b), the layer after it, and what comes back through that."""
 
     def __init__(self, x, w, b, v, g):
-        self.x, self.h = x, tg.ops.relu(x @ w + b)
+        self.x, self.w, self.b, self.v = x, w, b, v
+        self.h = tg.ops.relu(x @ w + b)
         self.g = tg.ops.exp(self.h @ v) - g
         self.back = self.g @ v.T
 
@@ -177,8 +178,20 @@ def summed_otherwise(t):
 
 def read_between(t):
     """The sum is wanted before the product can be had."""
-    sums = tg.ops.sum(t.g, axis=(0,))
-    return t.g.T @ (t.g + sums), sums
+    sums = tg.ops.sum(t.x, axis=(0,))
+    return t.x.T @ (t.x + sums), sums, t.h
+
+
+def read_beside(t):
+    """What the bias is added to is read by the same chain."""
+    y = t.x @ t.w
+    return ((y + t.b) * y) @ t.v
+
+
+def read_before(t):
+    """What ReLU is of is read too."""
+    y = t.x @ t.w + t.b
+    return tg.ops.relu(y) @ t.v, y @ t.v
 
 
 KINDS = {
@@ -188,6 +201,8 @@ KINDS = {
     of_another: ["matmul add relu"],
     summed_otherwise: [FORWARD[0], MASKED],
     read_between: ["matmul add relu"],
+    read_beside: [],
+    read_before: ["matmul add"],
 }
 
 
