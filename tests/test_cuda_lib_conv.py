@@ -1,7 +1,7 @@
 """Convolution on cuDNN without a GPU: the graphs, interpreted by NumPy, give the convolution.
 
 What is tested are shapes, strides, padding, addresses and the way back to im2col; that the real
-library has plans for these graphs is tested in test_cuda_lib_installed.py, and that its kernels
+library has plans for these graphs is tested in test_cuda_lib_plans.py, and that its kernels
 compute them only a GPU shows.
 """
 
