@@ -303,4 +303,10 @@ template <typename T>
 UNSEEN static T __shfl_sync(unsigned mask, T x, int from) {
     return emulation::shuffle(mask, x, from & 31);
 }
+UNSEEN static inline unsigned __ballot_sync(unsigned mask, int own) {
+    unsigned found = 0;
+    for (int k = 0; k < 32; ++k) found |= emulation::shuffle(mask, (unsigned)(own != 0), k) << k;
+    return found;
+}
+static inline int __ffs(int x) { return __builtin_ffs(x); }
 UNSEEN static inline void __syncwarp(unsigned mask = 0xFFFFFFFFu) { emulation::shuffle(mask, 0, 0); }

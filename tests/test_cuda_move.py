@@ -91,7 +91,7 @@ def test_casts_and_other_dtypes(device):
 
 
 @emulated
-@pytest.mark.parametrize("sizes", [(1, 5, 8), (3, 7, 5), (2, 4, 1), (1, 3, 16)], ids=str)
+@pytest.mark.parametrize("sizes", [(1, 5, 8), (3, 7, 5), (2, 4, 1), (1, 3, 40)], ids=str)
 @pytest.mark.parametrize("storage", ["float32", "bfloat16"])
 def test_take_and_its_gradient(device, sizes, storage):
     dtype = BFLOAT16 if storage == "bfloat16" else np.dtype(storage)
@@ -103,7 +103,7 @@ def test_take_and_its_gradient(device, sizes, storage):
     index.take(device, storage, sizes, 9, held.address, at.address, out.address)
     found = device.get(out, (outer, 9, inner), dtype)
     np.testing.assert_array_equal(found, x.take(indices, axis=1, mode="wrap"))
-    total = device.put(np.zeros(sizes, np.float32))
+    total = device.allocate(4 * x.size)
     index.take_add(device, storage, sizes, 9, out.address, at.address, total.address)
     want = np.zeros(sizes, np.float32)
     np.add.at(want, (slice(None), indices), found.astype(np.float32))
@@ -119,6 +119,28 @@ def test_argmax(device, sizes):
     index.argmax(device, "float32", sizes, held.address, out.address)
     found = device.get(out, (sizes[0], sizes[2]), np.int64)
     np.testing.assert_array_equal(found, x.argmax(1))
+
+
+@emulated
+@pytest.mark.parametrize("dtype", ["float32", "int64", "uint8", "bool"])
+def test_argsort_keeps_the_order_of_equals(device, dtype):
+    x = RANDOM.integers(0, 6, (5, 70)).astype(dtype)
+    if dtype == "float32":
+        x[1:, ::9], x[2, 3], x[2, 5] = np.nan, np.inf, -np.inf
+    held, out = device.put(x), device.allocate(8 * x.size)
+    index.argsort(device, dtype, *x.shape, held.address, out.address)
+    found = device.get(out, x.shape, np.int64)
+    np.testing.assert_array_equal(found, x.argsort(1, kind="stable"))
+
+
+@emulated
+@pytest.mark.parametrize("dtype", ["bool", "int64", "uint16"])
+def test_take_of_other_dtypes(device, dtype):
+    x = RANDOM.integers(0, 2, (7, 4)).astype(dtype)
+    held, at = device.put(x), device.put(np.array([3, -1, 3]))
+    out = device.allocate(3 * 4 * x.itemsize)
+    index.take(device, dtype, (1, 7, 4), 3, held.address, at.address, out.address)
+    np.testing.assert_array_equal(device.get(out, (3, 4), x.dtype), x[[3, -1, 3]])
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])

@@ -5,6 +5,7 @@ from tensorgraph_cupy.cuda import FOLDER, source
 from tensorgraph_cupy.device import OPTIONS
 
 STORAGES = [{"STORAGE": "float"}, {"STORAGE": "bfloat16"}]
+OTHERS = [{"STORAGE": "uint8"}, {"STORAGE": "int64"}]
 WIDE = [{"STORAGE": "float", "COUNT": "int64"}]
 SQUARE = {
     f"{name}{axis}": n for name, n in (("K", 3), ("STRIDE", 2), ("PADDING", 1)) for axis in (1, 2)
@@ -12,7 +13,9 @@ SQUARE = {
 SQUARE |= {"K0": 1, "STRIDE0": 1, "PADDING0": 0, "DILATION0": 1, "DILATION1": 1, "DILATION2": 1}
 WINDOWS = [{**SQUARE, "WIDTH": 1}, {**SQUARE, "WIDTH": 4}]
 VARIANTS = {  # file → the macros that launch functions make it with
-    "index.cu": [{**storage, "WIDTH": width} for storage in [*STORAGES, *WIDE] for width in (1, 4)],
+    "index.cu": [
+        {**storage, "WIDTH": width} for storage in [*STORAGES, *WIDE, *OTHERS] for width in (1, 4)
+    ],
     "loss.cu": [{**storage, "LANES": n} for storage in [*STORAGES, *WIDE] for n in (1, 16, 32)],
     "pool.cu": [
         *[{**windows, **storage} for windows in WINDOWS for storage in [*STORAGES, *WIDE]],

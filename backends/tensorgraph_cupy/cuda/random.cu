@@ -22,6 +22,16 @@ KERNEL random_words(const uint32* __restrict__ keys, uint32* __restrict__ out, C
     }
 }
 
+// Pairs of numbers in [0, 1) to pairs of standard normal ones.
+KERNEL box_muller(const float* __restrict__ u, float* __restrict__ out, Count size) {
+    for (Count i = thread_number(); 2 * i < size; i += thread_count()) {
+        const float radius = sqrtf(-2.0f * log1pf(-u[2 * i]));
+        const float angle = u[2 * i + 1] * 6.283185307179586f;
+        out[2 * i] = radius * cosf(angle);
+        if (2 * i + 1 < size) out[2 * i + 1] = radius * sinf(angle);
+    }
+}
+
 // x * scale where the word of an element is at most `most`, else 0. Words are counted in the
 // logical order (sample, channel, place); memory is channels last: (sample, place, channel). So
 // that the same key drops the same elements as on every other backend, an element's word is found

@@ -20,6 +20,13 @@ def words(device: Device, keys: int, out: int, rows: int, width: int) -> None:
         device.launch(program, "random_words", grid(device, blocks), (THREADS,), arguments)
 
 
+def normals(device: Device, u: int, out: int, size: int) -> None:
+    """So many float32 of the standard normal distribution, from as many pairs in [0, 1)."""
+    program, count = sized("random.cu", "float32", size)
+    arguments = (u, out, count(size))
+    device.launch(program, "box_muller", grid(device, -(-size // 2)), (THREADS,), arguments)
+
+
 def drop(
     device: Device, dtype: str, x: int, key: int, out: int, shape: tuple[int, int, int], p: float
 ) -> None:

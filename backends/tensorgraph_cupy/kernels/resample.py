@@ -23,20 +23,23 @@ def resample(
     columns: tuple[int, Ints],
 ) -> None:
     """The images at ``x``, whose sizes are (n, height, width, channels), at so many ``places``
-    (height, width): ``rows`` and ``columns`` are float32, addresses and shapes, which broadcast to
-    (n, *places)."""
+    (height, width): ``rows`` and ``columns`` are float32, their addresses and their strides along
+    (n, height, width), 0 where they repeat."""
     n, height, width, channels = images
     size = n * math.prod(places) * channels
     if not size:
         return
     packed = pack(dtype, channels, x, out)
     program, count = sized("resample.cu", dtype, max(size, math.prod(images)), WIDTH=packed)
-    steps = []
-    for _, shape in (rows, columns):
-        steps += [0 if own == 1 else step for own, step in zip(shape, strides_of(shape))]
+    steps = (*rows[1], *columns[1])
     numbers = [count(number) for number in (n, height, width, channels, *places, *steps)]
     arguments = (x, rows[0], columns[0], out, *numbers)
     device.launch(program, "resample", grid(device, size // packed), (THREADS,), arguments)
+
+
+def repeated(shape: Ints) -> Ints:
+    """The strides of places that lie row by row and broadcast from this shape."""
+    return tuple(0 if n == 1 else step for n, step in zip(shape, strides_of(shape)))
 
 
 def resample_array(arrays: Arrays, images: Any, rows: Any, columns: Any) -> Any:
@@ -46,7 +49,7 @@ def resample_array(arrays: Arrays, images: Any, rows: Any, columns: Any) -> Any:
     x = arrays.channels_last(images.reshape(n, math.prod(middle), height, width))
     out = arrays.empty((n, math.prod(middle), *places), x.dtype)
     rows, columns = xp.ascontiguousarray(rows), xp.ascontiguousarray(columns)
-    where = [(arrays.address(t), t.shape) for t in (rows, columns)]
+    where = [(arrays.address(t), repeated(t.shape)) for t in (rows, columns)]
     shape = (n, height, width, math.prod(middle))
     resample(
         arrays.device, "float32", shape, places, arrays.address(x), arrays.address(out), *where

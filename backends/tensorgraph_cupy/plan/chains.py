@@ -18,7 +18,7 @@ from tensorgraph_cupy.plan.tasks import Launch, Places, Task
 
 # not by themselves: their spelling wants parameters that no op has
 PLAIN = frozenset(SPELLINGS) - {"standardize_input", "unit_interval"}
-SUMS = ("sum", "sum_to", "axis_mean", "axis_variance", "standardize_weight")
+SUMS = ("sum", "sum_to", "max", "min", "axis_mean", "axis_variance", "standardize_weight")
 
 
 class Group(NamedTuple):
@@ -57,7 +57,7 @@ def summable(shape: Ints, operands: Iterable[Value], kept: Ints) -> bool:
 def _ordered(call: Call, kept: Ints) -> bool:
     """Whether what is left lies in memory in the order of what is summed."""
     axes, left = len(kept), call.out.spec.ndim
-    if call.op.name == "sum" and not call.params["keepdims"]:
+    if "keepdims" in call.params and not call.params["keepdims"]:
         own = [axis for axis in range(axes) if axis not in call.params["axis"]]
     else:
         own = list(range(axes - left, axes))
@@ -69,7 +69,7 @@ def _ordered(call: Call, kept: Ints) -> bool:
 def kept_of(call: Call) -> Ints:
     """The shape that a sum leaves, with as many axes as what it sums."""
     shape, out = call.inputs[0].spec.shape, call.out.spec.shape
-    if call.op.name == "sum":
+    if "keepdims" in call.params:
         return tuple(1 if i in call.params["axis"] else n for i, n in enumerate(shape))
     return (1,) * (len(shape) - len(out)) + out
 
@@ -151,8 +151,12 @@ class Chained(Task):
             tuple(Operand(stored(x), along) for x, along in moves),
             tuple(steps),
             tuple((made[x], stored(x)) for x in self.stored),
-            tuple(Reduction(summed[x], "sum", stored(x)) for x in self.sums),
+            tuple(Reduction(summed[x], self._how(x), stored(x)) for x in self.sums),
         )
+
+    def _how(self, value: Value) -> str:
+        name = self._maker(value).op.name
+        return name if name in ("max", "min") else "sum"
 
     def _scale(self, call: Call) -> float:
         """What a sum is multiplied by."""

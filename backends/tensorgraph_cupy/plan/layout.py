@@ -8,6 +8,7 @@ and sliced values are views of such memory wherever strides can say it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +82,13 @@ def reshaped(shape: Ints, strides: Ints, wanted: Ints) -> Ints | None:
     return found
 
 
+def sliced(shape: Ints, strides: Ints, key: Sequence[Any]) -> tuple[int, Ints]:
+    """Where what a key of slices picks begins, and its strides."""
+    base = _phantom(shape, strides)
+    made: Any = base[_native(key)]
+    return _start(made) - _start(base), made.strides
+
+
 def same_order(shape: Ints, space: int) -> bool:
     """Whether a value of this shape, which is broadcast to so many axes, lies in memory in the
     order of a value that has them all."""
@@ -98,20 +106,19 @@ def _start(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _sliced(x: Any, call: Call) -> Any:
-    key = [slice(*part) if isinstance(part, tuple) else part for part in call.params["key"]]
-    return x[(*key, ...)]
+def _native(key: Sequence[Any]) -> tuple[Any, ...]:
+    return (*(slice(*part) if isinstance(part, tuple) else part for part in key), ...)
 
 
 def _squeezed(x: Any, call: Call) -> Any:
     return np.reshape(x, call.out.spec.shape, copy=False)
 
 
-VIEWS = {
+VIEWS: dict[str, Callable[[Any, Call], Any]] = {
     "reshape": _squeezed,
     "permute_dims": lambda x, call: x.transpose(call.params["axes"]),
     "broadcast_to": lambda x, call: np.broadcast_to(x, call.out.spec.shape),
-    "gather": _sliced,
+    "gather": lambda x, call: x[_native(call.params["key"])],
 }
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels import loss, move, pool, random
+from tensorgraph_cupy.kernels import loss, move, pool, random, resample
 from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.kernels.view import View
-from tensorgraph_cupy.plan.layout import order_of, own_strides, reshaped
+from tensorgraph_cupy.plan import picking
+from tensorgraph_cupy.plan.layout import Ints, order_of, own_strides, reshaped, sliced
 from tensorgraph_cupy.plan.products import convolution, product
 from tensorgraph_cupy.plan.setting import Make, Setting
 from tensorgraph_cupy.plan.tasks import Launch, Places, flat
@@ -102,8 +103,6 @@ def _dropped(call: Call, setting: Setting) -> Make | None:
 def _words(call: Call, setting: Setting) -> Make | None:
     (key,), shape = call.inputs, call.out.spec.shape
     each = call.op.name == "random_bits_each"
-    if len(shape) > 2:  # words are numbered row by row
-        return None
     rows = shape[0] if each else 1
 
     def make(places: Places) -> Launch:
@@ -144,8 +143,6 @@ def label_loss(
     """The losses, the gradient for that of the losses, or both, as `kernels.loss.label_loss`
     names them."""
     dtype, shape = setting.stored(x), x.spec.shape
-    if labels.spec.dtype != "int64" or labels.spec.ndim > 2:  # they lie otherwise than the scores
-        return None
     classes = shape[min(1, len(shape) - 1)]
     sizes = (x.spec.size // classes, classes)
 
@@ -199,6 +196,62 @@ def _padded(call: Call, setting: Setting) -> Make | None:
     return make
 
 
+def _spread(call: Call, setting: Setting) -> Make | None:
+    """The adjoint of slices: zeros, and there what was sliced."""
+    (x,), out, key = call.inputs[:1], call.out, call.params["key"]
+    if len(call.inputs) > 1:
+        return None
+    offset, strides = sliced(out.spec.shape, own_strides(out.spec.shape), key)
+
+    def make(places: Places) -> Launch:
+        given, whole = places.view(x), places.view(out)
+        size = math.prod(whole.shape) * SIZES[whole.dtype]
+        part = move.View(whole.address + offset * SIZES[whole.dtype], whole.dtype, strides)
+
+        def run(device: Device) -> None:
+            device.fill(whole.address, size)
+            move.copy(device, given.shape, flat(given), part)
+
+        return run
+
+    return make
+
+
+def _normals(call: Call, setting: Setting) -> Make | None:
+    (u,), out = call.inputs, call.out
+    if setting.stored(u) != "float32" or setting.stored(out) != "float32":
+        return None
+
+    def make(places: Places) -> Launch:
+        where = places.address(u), places.address(out)
+        return lambda device: random.normals(device, *where, out.spec.size)
+
+    return make
+
+
+def _resampled(call: Call, setting: Setting) -> Make | None:
+    images, *along = call.inputs
+    dtype = setting.floating(images, call.out)
+    if dtype is None or any(setting.stored(x) != "float32" for x in along):
+        return None
+    n, channels, *size = images.spec.shape
+
+    def make(places: Places) -> Launch:
+        given, out = places.address(images), places.address(call.out)
+        rows, columns = (_repeated(places.view(x)) for x in along)
+        sizes, wanted = (n, *size, channels), call.out.spec.shape[2:]
+        return lambda device: resample.resample(
+            device, dtype, sizes, wanted, given, out, rows, columns
+        )
+
+    return make
+
+
+def _repeated(view: View) -> tuple[int, Ints]:
+    """Its address and its strides, 0 along axes of size 1."""
+    return view.address, tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides))
+
+
 def _from(view: View, starts: dict[int, int]) -> View:
     """The part of a view that begins at these places of axes."""
     offset = sum(view.strides[axis] * at for axis, at in starts.items())
@@ -222,4 +275,8 @@ RULES: dict[str, Rule] = {
     "label_cross_entropy_input": _label_loss,
     "concatenate": _joined,
     "pad_constant": _padded,
+    "scatter_add": _spread,
+    "box_muller": _normals,
+    "resample": _resampled,
+    **picking.RULES,
 }

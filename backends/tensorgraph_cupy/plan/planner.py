@@ -12,6 +12,7 @@ from tensorgraph.program import Call, Program, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.precision import arithmetic
 from tensorgraph_cupy.plan.chains import Chained, Together
+from tensorgraph_cupy.plan.expand import expanded
 from tensorgraph_cupy.plan.fuse import fused
 from tensorgraph_cupy.plan.groups import grouped
 from tensorgraph_cupy.plan.halves import Halves
@@ -27,6 +28,7 @@ class Planner:
 
     def __init__(self, program: Program, backend: Backend, device: Device) -> None:
         self.backend = backend
+        program = expanded(program, backend)
         half = config.current().precision.value == "bfloat16"
         program = widened(program) if half else program
         halves = Halves(program) if half else None
