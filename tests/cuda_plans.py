@@ -78,7 +78,7 @@ class Planned:
                 launch(self.device)  # the first time memory is made ready too
                 self.device.asked = []
                 launch(self.device)
-                self.asked[task] = self.device.asked
+                self.asked[task] = list(self.device.asked)
         self.copies = len(self.places.copies)  # new values of tensors, copied there at the end
 
     @property

@@ -7,7 +7,7 @@ from emulated_device import EmulatedDevice, available
 from tensorgraph_cupy.kernels import elementwise as launching
 from tensorgraph_cupy.kernels.chain import Chain, Operand, Step
 from tensorgraph_cupy.kernels.elementwise import elementwise, elementwise_source
-from tensorgraph_cupy.kernels.many import many, many_source
+from tensorgraph_cupy.kernels.many import Row, many, many_source
 from tensorgraph_cupy.kernels.spelling import SPELLINGS
 from test_cuda_sources import check, compiled, nvrtc
 
@@ -212,11 +212,11 @@ def test_one_launch_for_many_tensors(sizes):
         p_, g_, m_, v_ = [a.address for a in arrays]
         small = device.allocate(2 * size)
         numbers = (held.address, held.address + 4)
-        tensors.append((size, [p_, g_, m_, v_, *numbers, p_, m_, v_, small.address]))
+        tensors.append(Row(adam_chain(), size, [p_, g_, m_, v_, *numbers, p_, m_, v_, small.address]))
         m = m + (g - m) * np.float32(0.1)
         v = v * np.float32(0.999) + g * g * np.float32(0.001)
         wanted.append((arrays, small, p - m / (np.sqrt(v) + scalars[1]) * scalars[0], m, v))
-    many(device, adam_chain(), tensors).launch(device)
+    many(device, tensors).launch(device)
     assert len(device.machine.launches) == 1
     for (p, _, m, v), small, *want in wanted:
         for memory, value in zip((p, m, v), want):
@@ -224,6 +224,37 @@ def test_one_launch_for_many_tensors(sizes):
             np.testing.assert_allclose(found, value, 1e-5)
         found = device.get(small, want[0].shape, BFLOAT16).astype(np.float32)
         np.testing.assert_allclose(found, want[0], 2**-8)
+
+
+def batch_counts():
+    """One more, as a batch norm counts."""
+    one = Step("constant", (), "int64", (("value", 1),))
+    steps = (one, Step("add", (0, 1), "int64"))
+    return Chain((Operand("int64", (True,)),), steps, ((2, "int64"),))
+
+
+@emulated
+def test_one_launch_for_chains_of_several_kinds():
+    """Of an address that is not a multiple of 16 elements are taken singly, by a kind of its own."""
+    device = EmulatedDevice()
+    halved = Chain(
+        (Operand("float32", (True,)),), (Step("cast", (0,), "float32"),), ((1, "bfloat16"),)
+    )
+    counts, x = np.array([3, 41]), RANDOM.standard_normal(5001).astype(np.float32)
+    count, held = device.put(counts), device.put(x)
+    whole, part = device.allocate(2 * x.size), device.allocate(2 * x.size)
+    rows = [
+        Row(halved, x.size, [held.address, whole.address]),
+        Row(batch_counts(), 1, [count.address, count.address]),
+        Row(halved, x.size - 1, [held.address + 4, part.address]),
+        Row(batch_counts(), 1, [count.address + 8, count.address + 8]),
+    ]
+    many(device, rows).launch(device)
+    assert len(device.machine.launches) == 1
+    np.testing.assert_array_equal(device.get(count, (2,), np.int64), counts + 1)
+    want = x.astype(BFLOAT16)
+    np.testing.assert_array_equal(device.get(whole, x.shape, BFLOAT16), want)
+    np.testing.assert_array_equal(device.get(part, (x.size - 1,), BFLOAT16), want[1:])
 
 
 @pytest.mark.parametrize("storage", ["float32", "bfloat16"])
@@ -243,7 +274,8 @@ def test_generated_sources_compile_without_spills(architecture):
         chain = batch_norm_chain(storage)
         check(elementwise_source(chain, chain.width(), "int"), "chain.cu", architecture)
     check(elementwise_source(batch_norm_chain("float32"), 1, "int64"), "chain.cu", architecture)
-    check(many_source(adam_chain(), 4), "chain_many.cu", architecture)
+    kinds = ((adam_chain(), 4), (batch_counts(), 1), (adam_chain(), 1))
+    check(many_source(kinds, 16), "chain_many.cu", architecture)
     steps = tuple(
         Step(name, at, kind, tuple(p.items())) for name, at, kind, p in steps_on("float32")
     )

@@ -16,7 +16,8 @@ VARIANTS = {  # file → the macros that launch functions make it with
     "index.cu": [
         {**storage, "WIDTH": width} for storage in [*STORAGES, *WIDE, *OTHERS] for width in (1, 4)
     ],
-    "loss.cu": [{**storage, "LANES": n} for storage in [*STORAGES, *WIDE] for n in (1, 16, 32)],
+    "loss.cu": [{**storage, "LANES": n} for storage in [*STORAGES, *WIDE] for n in (1, 16, 32)]
+    + [{"STORAGE": "float", "GRADIENT": "bfloat16", "LANES": 16}],
     "pool.cu": [
         *[{**windows, **storage} for windows in WINDOWS for storage in [*STORAGES, *WIDE]],
         {**WINDOWS[1], "STORAGE": "bfloat16", "WIDTH": 8},

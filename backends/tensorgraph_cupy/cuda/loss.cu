@@ -6,6 +6,10 @@
 #include "common.cuh"
 #include "split.cuh"
 
+#ifndef GRADIENT  // as what the gradient of scores is stored
+#define GRADIENT STORAGE
+#endif
+
 template <typename Combine>
 __device__ __forceinline__ float over_lanes(float x, Combine combine) {
     for (int away = LANES / 2; away > 0; away /= 2)
@@ -38,7 +42,7 @@ KERNEL count_labels(const int64* __restrict__ labels, Count rows, int64 ignored,
 // counted: the number of labels that count; if null, every block counts them itself.
 KERNEL label_loss(const STORAGE* __restrict__ x, const int64* __restrict__ labels,
                   const uint32* __restrict__ counted, const float* __restrict__ g, float* losses,
-                  STORAGE* gradient, Count rows, Count classes, int64 ignored, int each, int mean,
+                  GRADIENT* gradient, Count rows, Count classes, int64 ignored, int each, int mean,
                   float* parts, uint32* counters) {
     __shared__ float shared[32];
     float count = 1.0f;

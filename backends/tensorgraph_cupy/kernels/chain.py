@@ -71,10 +71,18 @@ class Chain(NamedTuple):
 COMBINED = {"sum": "Sum", "max": "Largest", "min": "Smallest"}
 
 
-@functools.cache
+HEAD = '#include "common.cuh"\n#include "functions.cuh"\n\n'
+
+
 def body(chain: Chain) -> str:
+    """What is common to all kernels that run a chain."""
+    return HEAD + members(chain)
+
+
+@functools.cache
+def members(chain: Chain) -> str:
     """The struct ``Arrays`` of a chain's addresses and sizes, and ``run``, which computes ``WIDTH``
-    neighbouring places: what is common to all kernels that run it."""
+    neighbouring places."""
     fields = [f"    const {TYPES[x.dtype][0]}* x{i};" for i, x in enumerate(chain.inputs)]
     fields += [f"    {TYPES[dtype][0]}* y{i};" for i, (_, dtype) in enumerate(chain.outputs)]
     fields += [f"    {TYPES[r.dtype][0]}* z{i};" for i, r in enumerate(chain.reductions)]
@@ -84,9 +92,6 @@ def body(chain: Chain) -> str:
     sums = [f"float (&sums)[{len(chain.reductions)}][WIDTH]"] if chain.reductions else []
     return "\n".join(
         [
-            '#include "common.cuh"',
-            '#include "functions.cuh"',
-            "",
             "struct Arrays {",
             *fields,
             "};",

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpy import int32, int64
 
+from tensorgraph_cupy.cuda import STORAGE
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.arrays import Arrays, Ints
 from tensorgraph_cupy.kernels.launching import THREADS, grid, sized
@@ -28,12 +29,15 @@ def label_loss(
     losses: int = 0,
     g: int = 0,
     gradient: int = 0,
+    stored: str | None = None,
 ) -> None:
     """Of (rows, classes) scores: the losses (float32), the gradient for that of the losses, ``g``,
-    or both; an address 0 is what is not wanted."""
+    or both; an address 0 is what is not wanted. The gradient is ``stored`` as the scores are, or in
+    another dtype."""
     rows, classes = sizes
     lanes = _lanes(classes)
-    program, count = sized("loss.cu", dtype, rows * classes, LANES=lanes)
+    more = {} if stored in (None, dtype) else {"GRADIENT": STORAGE[stored or dtype]}
+    program, count = sized("loss.cu", dtype, rows * classes, LANES=lanes, **more)
     blocks, counted = grid(device, max(1, rows * lanes)), 0
     if reduction == "mean" and rows >= MANY_LABELS:
         counted = workspace + 4 * (COUNTERS - 1)  # a counter that is 0 again at the end

@@ -1,4 +1,5 @@
-"""The same chain over many tensors of one axis in one launch, as for an optimizer's update."""
+"""Chains over many tensors of one axis in one launch, as for an optimizer's update: the same chain
+over each, or others over some."""
 
 from __future__ import annotations
 
@@ -10,38 +11,69 @@ import numpy
 
 from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.device import Device, Memory
-from tensorgraph_cupy.kernels.chain import Chain, body
+from tensorgraph_cupy.kernels.chain import HEAD, Chain, members
 from tensorgraph_cupy.kernels.elementwise import Ints, fitting
+from tensorgraph_cupy.kernels.launching import BLOCKS_EACH
 from tensorgraph_cupy.kernels.spelling import TYPES
 
 THREADS = 256
-EACH = 16  # packs that a thread of a launch over many tensors takes
+EACH = 16  # packs at most that a thread takes; fewer where all of them would not fill the GPU
+
+Kind = tuple[Chain, int]  # with how many neighbours a thread takes at a time
+
+
+class Row(NamedTuple):
+    """A chain over a tensor of so many elements, and the addresses of its inputs and outputs."""
+
+    chain: Chain
+    size: int
+    addresses: Ints
 
 
 @functools.cache
-def many_source(chain: Chain, width: int) -> str:
-    """The kernel ``chain_many``: one launch for the same chain over many tensors, each of one axis.
+def many_source(kinds: tuple[Kind, ...], each: int) -> str:
+    """The kernel ``chain_many``. ``tensors`` has for each tensor its size, then the addresses of
+    its inputs and outputs. ``blocks`` says of each block which kind of chain it computes, where in
+    that table its tensor is, and on which part of it."""
+    parts = "\n".join(_part(i, chain, width, each) for i, (chain, width) in enumerate(kinds))
+    cases = "\n".join(f"        case {i}: return kind{i}::part(row, own[2]);" for i in range(len(kinds)))
+    text = f"""{HEAD}{parts}
+KERNEL chain_many(const int64* tensors, const int* blocks) {{
+    const int* own = blocks + 3 * blockIdx.x;
+    const int64* row = tensors + own[1];
+    switch (own[0]) {{
+{cases}
+    }}
+}}
+"""
+    return complete("chain_many.cu", f"#define COUNT int64\n{text}")
 
-    ``tensors`` has a row for each: its size, then the addresses of its inputs and outputs.
-    ``blocks`` says of each block which tensor it works on, and on which part of it.
-    """
+
+def _part(number: int, chain: Chain, width: int, each: int) -> str:
+    """A kind of chain, over a part of a tensor."""
     kinds = [f"const {TYPES[x.dtype][0]}*" for x in chain.inputs]
     kinds += [f"{TYPES[dtype][0]}*" for _, dtype in chain.outputs]
     fields = ", ".join(f"({kind})row[{i}]" for i, kind in enumerate(kinds, 1))
-    text = f"""{body(chain)}
-KERNEL chain_many(const int64* tensors, const int* blocks) {{
-    const int64* row = tensors + (int64)blocks[2 * blockIdx.x] * {len(kinds) + 1};
-    const int64 size = row[0], part = (int64){THREADS * EACH * width};
+    return f"""namespace kind{number} {{
+{members(chain)}
+
+__device__ __forceinline__ void part(const int64* row, int64 number) {{
+    const int64 size = row[0], length = {_length(width, each)};
     const Arrays a = {{{fields}, size}};
-    const int64 start = blocks[2 * blockIdx.x + 1] * part;
-    const int64 end = start + part < size ? start + part : size;
+    const int64 start = number * length;
+    const int64 end = start + length < size ? start + length : size;
     int64 at = start + threadIdx.x * {width};
     for (; at + {width} <= end; at += blockDim.x * {width}) run<{width}>(a, at);
     if (at < end)
         for (; at < end; ++at) run<1>(a, at);
 }}
+}}  // namespace kind{number}
 """
-    return complete("chain_many.cu", f"#define COUNT int64\n{text}")
+
+
+def _length(width: int, each: int) -> int:
+    """The elements of a block's part."""
+    return THREADS * each * width
 
 
 class Many(NamedTuple):
@@ -58,17 +90,22 @@ class Many(NamedTuple):
             device.launch(self.program, "chain_many", size, (THREADS,), arguments)
 
 
-def many(device: Device, chain: Chain, tensors: Sequence[tuple[int, Ints]]) -> Many:
-    """The same chain over tensors of one axis: for each its size, and the addresses of its inputs
-    and outputs. This is how an optimizer updates all parameters of a model in one launch."""
-    width = chain.width()
-    for size, addresses in tensors:
-        width = min(width, fitting(chain, (size,), addresses))
-    part = THREADS * EACH * width
-    blocks = [(i, k) for i, (size, _) in enumerate(tensors) for k in range(-(-size // part))]
-    rows = numpy.array([[size, *addresses] for size, addresses in tensors], numpy.int64)
+def many(device: Device, rows: Sequence[Row]) -> Many:
+    """A launch of them all. This is how an optimizer updates the parameters of a model."""
+    widths = [fitting(row.chain, (row.size,), row.addresses) for row in rows]
+    packs = sum(-(-row.size // width) for row, width in zip(rows, widths, strict=True))
+    each = packs // (device.processors * BLOCKS_EACH * THREADS)
+    each = min(EACH, 1 << max(0, each - 1).bit_length())  # few texts to compile
+    kinds: dict[Kind, int] = {}
+    table: list[int] = []
+    blocks: list[tuple[int, int, int]] = []
+    for row, width in zip(rows, widths, strict=True):
+        kind = kinds.setdefault((row.chain, width), len(kinds))
+        parts = -(-row.size // _length(width, each))
+        blocks += [(kind, len(table), part) for part in range(parts)]
+        table += [row.size, *row.addresses]
     tables = []
-    for table in (rows, numpy.array(blocks, numpy.int32)):
-        tables.append(device.allocate(max(1, table.nbytes)))
-        device.copy_in(tables[-1].address, table)
-    return Many(many_source(chain, width), len(blocks), (tables[0], tables[1]))
+    for made in (numpy.array(table, numpy.int64), numpy.array(blocks, numpy.int32)):
+        tables.append(device.allocate(max(1, made.nbytes)))
+        device.copy_in(tables[-1].address, made)
+    return Many(many_source(tuple(kinds), each), len(blocks), (tables[0], tables[1]))

@@ -9,7 +9,7 @@ from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
 from tensorgraph_cupy.kernels.elementwise import elementwise
-from tensorgraph_cupy.kernels.many import many
+from tensorgraph_cupy.kernels.many import Row, many
 from tensorgraph_cupy.kernels.reduce import reduce
 from tensorgraph_cupy.kernels.space import Space, spanned
 from tensorgraph_cupy.kernels.spelling import SPELLINGS, TYPES
@@ -181,10 +181,10 @@ class Chained(Task):
         """Whether it has one axis and sums nothing, so that it can share a launch."""
         return not self.sums and len(self.space.sizes) == 1
 
-    def row(self, places: Places) -> tuple[int, list[int]]:
-        """Its elements, and the addresses of what it reads and writes."""
+    def row(self, places: Places) -> Row:
+        """Its share of a launch of many."""
         values = [*self.operands, *self.stored]
-        return self.space.sizes[0], [places.address(x) for x in values]
+        return Row(self.chain, self.space.sizes[0], [places.address(x) for x in values])
 
     def bind(self, places: Places) -> Launch:
         inputs = [places.address(x) for x in self.operands]
@@ -203,7 +203,7 @@ class Chained(Task):
 
 
 class Together(Task):
-    """The same chain over many tensors, as an optimizer's update, in one launch."""
+    """Chains over many tensors, as an optimizer's update, in one launch."""
 
     def __init__(self, chains: Sequence[Chained]) -> None:
         calls = [call for each in chains for call in each.calls]
@@ -215,7 +215,4 @@ class Together(Task):
         return len(readers) == 1 and out in readers[0].outputs and readers[0].in_place(value, out)
 
     def bind(self, places: Places) -> Launch:
-        chain = self.chains[0].chain
-        rows = [each.row(places) for each in self.chains]
-        ready = many(places.device, chain, rows)
-        return ready.launch
+        return many(places.device, [each.row(places) for each in self.chains]).launch

@@ -130,7 +130,7 @@ def _softmax(call: Call, setting: Setting) -> Make | None:
 def _label_loss(call: Call, setting: Setting) -> Make | None:
     backwards = call.op.name == "label_cross_entropy_input"
     x, labels = call.inputs[-2:]
-    if setting.floating(x, *([call.out] if backwards else [])) is None:
+    if setting.floating(x) is None:
         return None
     if backwards:
         return label_loss(setting, x, labels, call.params, g=call.inputs[0], gradient=call.out)
@@ -143,6 +143,7 @@ def label_loss(
     """The losses, the gradient for that of the losses, or both, as `kernels.loss.label_loss`
     names them."""
     dtype, shape = setting.stored(x), x.spec.shape
+    gradient = setting.stored(wanted["gradient"]) if "gradient" in wanted else None
     classes = shape[min(1, len(shape) - 1)]
     sizes = (x.spec.size // classes, classes)
 
@@ -151,7 +152,7 @@ def label_loss(
         scores, named = places.address(x), places.address(labels)
 
         def run(device: Device) -> None:
-            more = {**params, **where, "workspace": places.workspace(device)}
+            more = {**params, **where, "stored": gradient, "workspace": places.workspace(device)}
             loss.label_loss(device, dtype, sizes, scores, named, **more)
 
         return run

@@ -74,19 +74,23 @@ class Planner:
         return Eager(call, made.kernel, made.params)
 
     def _together(self, tasks: list[Task]) -> list[Task]:
-        """The same chain over several tensors, where no task reads what it makes, is one task, in
-        the end."""
+        """Chains of one axis that need nothing computed are one task, before all, and those that no
+        task reads another one, in the end."""
+        made = {x for task in tasks for x in task.outputs}
         read = {self.layout.root(x) for task in tasks for x in task.inputs}
-        same: dict[object, list[Chained]] = {}
-        for task in tasks:
-            if isinstance(task, Chained) and task.alone and not read & set(task.outputs):
-                same.setdefault(task.chain, []).append(task)
-        last: list[Task] = []
-        for chains in same.values():
-            if len(chains) > 1:
-                last.append(Together(chains))
-                tasks = [task for task in tasks if task not in chains]
-        return [*tasks, *last]
+        alone = [task for task in tasks if isinstance(task, Chained) and task.alone]
+        last = [task for task in alone if not read & set(task.outputs)]
+        first = [
+            task
+            for task in alone
+            if task not in last and not made & {self.layout.root(x) for x in task.inputs}
+        ]
+        rest = [task for task in tasks if task not in first and task not in last]
+        return [*_as_one(first), *rest, *_as_one(last)]
+
+
+def _as_one(chains: list[Chained]) -> Sequence[Task]:
+    return chains if len(chains) < 2 else [Together(chains)]
 
 
 def segments(tasks: Sequence[Task]) -> list[list[Task]]:

@@ -53,7 +53,10 @@ class Rewriting:
         self.halves = halves
         self.storage: dict[Value, str] = {}  # where it is not the value's own dtype
         self._copies: dict[tuple[Value, str], Value] = {}
+        self._views: dict[Value, Call] = {}  # views → what makes them
         self._first: list[Call] = []
+        if halves is not None:
+            self.storage |= dict.fromkeys(halves.arguments, HALF)
         self._scalars = {x for x in program.constants if x.spec.shape == ()}
         for call in _with_turned_products(program):
             self._add(call)
@@ -72,6 +75,7 @@ class Rewriting:
             base = self.layout[call.out].root
             if base in self.storage:
                 self.storage[call.out] = self.storage[base]
+            self._views[call.out] = call
             self.program.calls.append(call)
             return
         group = group_of(call)
@@ -146,12 +150,36 @@ class Rewriting:
         return x if self.layout.is_plain(x) else self._copy(x, self._kind(x))
 
     def _copy(self, x: Value, kind: str) -> Value:
+        """The value in memory of its own; in another storage, what it is seen in is, once for all
+        that see the same."""
         key = x, kind
         if key not in self._copies:
-            made = self._copies[key] = self._call(laid, x)
-            if kind != made.spec.dtype:
-                self.storage[made] = kind
+            self._copies[key] = self._seen_again(x, kind) or self._stored_as(x, kind)
         return self._copies[key]
+
+    def _stored_as(self, x: Value, kind: str) -> Value:
+        chained = kind != self._kind(x) and self.layout.is_plain(x)
+        made = self._call(ops.cast, x, dtype=x.spec.dtype) if chained else self._call(laid, x)
+        if chained:
+            self.groups[made] = Group(made.spec.shape)
+        if kind != made.spec.dtype:
+            self.storage[made] = kind
+        return made
+
+    def _seen_again(self, x: Value, kind: str) -> Value | None:
+        """The same view of what it is a view of, in another storage."""
+        call = self._views.get(x)
+        if call is None or kind == self._kind(x) or call.inputs[0].spec.size != x.spec.size:
+            return None
+        made = Value(x.spec)
+        again = dataclasses.replace(call, inputs=(self._copy(call.inputs[0], kind),), out=made)
+        if not self.layout.view(again):
+            return None
+        self._views[made] = again
+        self.program.calls.append(again)
+        if kind != made.spec.dtype:
+            self.storage[made] = kind
+        return made
 
     def _operand(self, x: Value, axes: int, *, spread: bool = False) -> Value:
         """What a chain over so many axes reads for a value; ``spread``: with all elements that

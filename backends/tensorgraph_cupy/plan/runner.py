@@ -44,7 +44,7 @@ class Plan:
         self.parts: list[Callable[[], None]] | None = None  # graphs, once all has run before
         self.ran = False
         places = self.places
-        self._arguments = [places.at[x] for x in planned.arguments]
+        self._arguments = [(places.at[x], places.dtype(x)) for x in planned.arguments]
         self._hosts = [places.at[x] for _, values in planned.hosts for x in values]
         self._numbers: list[Any] = [None] * len(self._hosts)  # arrays that were copied last
         self._added = [(leaf, places.at[x]) for leaf, x in planned.added.items()]
@@ -60,8 +60,8 @@ class Plan:
             if held.tensor.lender is not held:
                 held.renew(self.main)
         device.wait(self.main.record())
-        for array, address in zip(arguments, self._arguments, strict=True):
-            put(self.arrays, device, array, address)
+        for array, (address, dtype) in zip(arguments, self._arguments, strict=True):
+            put(self.arrays, device, array, address, dtype)
         for i, (array, address) in enumerate(zip(hosts, self._hosts, strict=True)):
             if array is not self._numbers[i]:
                 put(self.arrays, device, array, address)
