@@ -212,7 +212,8 @@ def test_one_launch_for_many_tensors(sizes):
         p_, g_, m_, v_ = [a.address for a in arrays]
         small = device.allocate(2 * size)
         numbers = (held.address, held.address + 4)
-        tensors.append(Row(adam_chain(), size, [p_, g_, m_, v_, *numbers, p_, m_, v_, small.address]))
+        addresses = [p_, g_, m_, v_, *numbers, p_, m_, v_, small.address]
+        tensors.append(Row(adam_chain(), size, addresses))
         m = m + (g - m) * np.float32(0.1)
         v = v * np.float32(0.999) + g * g * np.float32(0.001)
         wanted.append((arrays, small, p - m / (np.sqrt(v) + scalars[1]) * scalars[0], m, v))
@@ -235,7 +236,7 @@ def batch_counts():
 
 @emulated
 def test_one_launch_for_chains_of_several_kinds():
-    """Of an address that is not a multiple of 16 elements are taken singly, by a kind of its own."""
+    """Elements at an address that is no multiple of 16 are taken singly, by a kind of its own."""
     device = EmulatedDevice()
     halved = Chain(
         (Operand("float32", (True,)),), (Step("cast", (0,), "float32"),), ((1, "bfloat16"),)

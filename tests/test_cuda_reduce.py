@@ -6,8 +6,7 @@ import pytest
 from emulated_device import EmulatedDevice, available
 from tensorgraph_cupy.kernels import reduce as reducing
 from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
-from tensorgraph_cupy.kernels.elementwise import elementwise_source
-from tensorgraph_cupy.kernels.moments import finished, moments, summed
+from tensorgraph_cupy.kernels.moments import moments, summed
 from tensorgraph_cupy.kernels.reduce import WARP, new_workspace, reduce, reduction_source
 from test_cuda_sources import check
 
@@ -120,6 +119,7 @@ def test_moments(storage, offset):
     held, mean, variance = device.put(x), device.allocate(96), device.allocate(96)
     addresses = held.address, mean.address, variance.address, new_workspace(device)
     moments(device, storage, 3000, 24, *addresses[:3], addresses[3].address)
+    assert [function for function, *_ in device.machine.launches] == ["reduce"]
     x = x.astype(np.float64)
     np.testing.assert_allclose(device.get(mean, 24, np.float32), x.mean(0), 1e-5, 1e-6)
     np.testing.assert_allclose(device.get(variance, 24, np.float32), x.var(0), 1e-4)
@@ -147,8 +147,6 @@ def test_sources_compile_without_spills(storage, architecture):
     check(reduction_source(chain, chain.width(), 0, "int"), "columns.cu", architecture)
     chain = summed(storage)
     check(reduction_source(chain, chain.width(), 0, "int"), "moments.cu", architecture)
-    chain = finished(storage)
-    check(elementwise_source(chain, chain.width(), "int"), "finished.cu", architecture)
     for group in (WARP, 256):
         chain = product_chain(storage, 2)
         check(reduction_source(chain, chain.width(), group, "int"), "rows.cu", architecture)

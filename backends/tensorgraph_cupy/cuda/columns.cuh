@@ -2,7 +2,7 @@
 // matrix, as of a channel over all places of all images.
 //
 // What a chain provides: SUMS, run(a, i0, i1, i2, sums), first(s), combine(s, x, y) and
-// finish(a, s, at, x).
+// finish(a, at, sums).
 //
 // blockDim.x threads stand side by side, each with WIDTH columns, and blockDim.y (a power of two)
 // take rows in turns. Blocks: (n0 times tiles of columns, parts of the rows).
@@ -75,7 +75,10 @@ __device__ __forceinline__ void columns(const Arrays& a, const Workspace& worksp
     }
     if (writes)
         #pragma unroll
-        for (int s = 0; s < SUMS; ++s)
+        for (int j = 0; j < WIDTH; ++j) {
+            float own[SUMS];
             #pragma unroll
-            for (int j = 0; j < WIDTH; ++j) finish(a, s, at + j, sums[s][j]);
+            for (int s = 0; s < SUMS; ++s) own[s] = sums[s][j];
+            finish(a, at + j, own);
+        }
 }

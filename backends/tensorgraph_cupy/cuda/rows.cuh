@@ -1,8 +1,8 @@
 // Reduces the second of two axes (n0, n1), which is contiguous: sums over each row of a matrix, or
 // over all of an array, which then is one row.
 //
-// What a chain provides: SUMS, run(a, i0, i1, sums), first(s), combine(s, x, y), finish(a, s, at,
-// x).
+// What a chain provides: SUMS, run(a, i0, i1, sums), first(s), combine(s, x, y) and
+// finish(a, at, sums).
 //
 // GROUP threads share a row, a warp or a whole block, and take WIDTH neighbours at a time; where
 // WIDTH does not divide rows there is one row alone. Blocks: (rows, parts of each row).
@@ -60,7 +60,10 @@ __device__ __forceinline__ void rows(const Arrays& a, const Workspace& workspace
             total[s][0] = over_group<GROUP>(s, total[s][0], shared);
         }
     }
-    if (inside && member == 0)
+    if (inside && member == 0) {
+        float own[SUMS];
         #pragma unroll
-        for (int s = 0; s < SUMS; ++s) finish(a, s, row, total[s][0]);
+        for (int s = 0; s < SUMS; ++s) own[s] = total[s][0];
+        finish(a, row, own);
+    }
 }

@@ -44,12 +44,27 @@ class Reduction(NamedTuple):
 
 class Chain(NamedTuple):
     """``outputs`` pairs the number of a value with the dtype in which it is stored, over the whole
-    space."""
+    space. ``after`` is what is made of the reductions once they are known, before anything of them
+    is stored: a chain of one axis, the first inputs of which are they."""
 
     inputs: tuple[Operand, ...]
     steps: tuple[Step, ...]
     outputs: tuple[tuple[int, str], ...] = ()
     reductions: tuple[Reduction, ...] = ()
+    after: Chain | None = None
+
+    @property
+    def ending(self) -> Chain:
+        """What is made of the reductions; nothing but storing them, where nothing is said."""
+        if self.after is not None:
+            return self.after
+        sums = tuple(Operand("float32", (True,)) for _ in self.reductions)
+        return Chain(sums, (), tuple((i, r.dtype) for i, r in enumerate(self.reductions)))
+
+    @property
+    def beside(self) -> tuple[Operand, ...]:
+        """The arrays that the ending reads."""
+        return self.ending.inputs[len(self.reductions) :]
 
     @property
     def axes(self) -> int:
@@ -68,9 +83,26 @@ class Chain(NamedTuple):
         return 16 // max((2, *sizes))
 
 
+class Steps:
+    """Makes the steps of a chain with so many inputs: called with an op and the numbers of its
+    operands, it gives the number of the result. What is asked for twice is computed once."""
+
+    def __init__(self, inputs: int) -> None:
+        self.inputs = inputs
+        self._numbers: dict[Step, int] = {}
+
+    def __call__(
+        self, op: str, operands: Sequence[int], dtype: str = "float32", **params: Any
+    ) -> int:
+        step = Step(op, tuple(operands), dtype, tuple(params.items()))
+        return self._numbers.setdefault(step, self.inputs + len(self._numbers))
+
+    @property
+    def all(self) -> tuple[Step, ...]:
+        return tuple(self._numbers)
+
+
 COMBINED = {"sum": "Sum", "max": "Largest", "min": "Smallest"}
-
-
 HEAD = '#include "common.cuh"\n#include "functions.cuh"\n\n'
 
 
@@ -83,17 +115,12 @@ def body(chain: Chain) -> str:
 def members(chain: Chain) -> str:
     """The struct ``Arrays`` of a chain's addresses and sizes, and ``run``, which computes ``WIDTH``
     neighbouring places."""
-    fields = [f"    const {TYPES[x.dtype][0]}* x{i};" for i, x in enumerate(chain.inputs)]
-    fields += [f"    {TYPES[dtype][0]}* y{i};" for i, (_, dtype) in enumerate(chain.outputs)]
-    fields += [f"    {TYPES[r.dtype][0]}* z{i};" for i, r in enumerate(chain.reductions)]
-    fields += [f"    Count n{axis};" for axis in range(chain.axes)]
-    fields += [f"    float s{i};" for i in range(len(chain.reductions))]
     places = [f"Count i{axis}" for axis in range(chain.axes)]
     sums = [f"float (&sums)[{len(chain.reductions)}][WIDTH]"] if chain.reductions else []
     return "\n".join(
         [
             "struct Arrays {",
-            *fields,
+            *[f"    {kind} {name};" for kind, name in _fields(chain)],
             "};",
             "",
             "template <int WIDTH>",
@@ -105,10 +132,20 @@ def members(chain: Chain) -> str:
     )
 
 
+def _fields(chain: Chain) -> list[tuple[str, str]]:
+    """The types and names of what a kernel is given."""
+    ending = chain.ending
+    found = [(f"const {TYPES[x.dtype][0]}*", f"x{i}") for i, x in enumerate(chain.inputs)]
+    found += [(f"{TYPES[dtype][0]}*", f"y{i}") for i, (_, dtype) in enumerate(chain.outputs)]
+    found += [(f"{TYPES[dtype][0]}*", f"z{i}") for i, (_, dtype) in enumerate(ending.outputs)]
+    found += [(f"const {TYPES[x.dtype][0]}*", f"t{i}") for i, x in enumerate(chain.beside)]
+    found += [("Count", f"n{axis}") for axis in range(chain.axes)]
+    return found + [("float", f"s{i}") for i in range(len(chain.reductions))]
+
+
 def _lines(chain: Chain) -> list[str]:
     """The statements of ``run``: load, compute, store."""
     lines, inner = [], []
-    names = []
     for i, x in enumerate(chain.inputs):
         at = _place(x.moves)
         if x.moves[-1]:
@@ -116,17 +153,7 @@ def _lines(chain: Chain) -> list[str]:
             inner.append(f"const {TYPES[x.dtype][1]} v{i} = value(p{i}.items[j]);")
         else:
             lines.append(f"const {TYPES[x.dtype][1]} v{i} = value(a.x{i}[{at}]);")
-        names.append(f"v{i}")
-    for number, step in enumerate(chain.steps, len(chain.inputs)):
-        kinds = [chain.dtype(i) for i in step.operands]
-        operands = [f"v{i}" for i in step.operands]
-        params = dict(step.params)
-        if step.op == "constant":
-            text = literal(params["value"], step.dtype)
-        else:
-            text = spelled(step.op, operands, kinds, step.dtype, params)
-        kind = TYPES[step.dtype][1]
-        inner.append(f"const {kind} v{number} = {text};")
+    inner += _steps(chain)
     whole = _place((True,) * chain.axes)
     for i, (number, dtype) in enumerate(chain.outputs):
         lines.append(f"Items<{TYPES[dtype][0]}, WIDTH> q{i};")
@@ -138,6 +165,32 @@ def _lines(chain: Chain) -> list[str]:
     lines += [f"    {line}" for line in inner]
     lines += ["}"]
     return lines + [f"store_items(a.y{i} + {whole}, q{i});" for i in range(len(chain.outputs))]
+
+
+def _steps(chain: Chain) -> list[str]:
+    """A statement for each step, which reads the values v0, v1, …"""
+    lines = []
+    for number, step in enumerate(chain.steps, len(chain.inputs)):
+        kinds = [chain.dtype(i) for i in step.operands]
+        operands = [f"v{i}" for i in step.operands]
+        params = dict(step.params)
+        if step.op == "constant":
+            text = literal(params["value"], step.dtype)
+        else:
+            text = spelled(step.op, operands, kinds, step.dtype, params)
+        lines.append(f"const {TYPES[step.dtype][1]} v{number} = {text};")
+    return lines
+
+
+def finish(chain: Chain) -> list[str]:
+    """The statements that make of the reductions of one place, ``sums``, what is stored there."""
+    ending, before = chain.ending, len(chain.reductions)
+    lines = [f"const float v{i} = sums[{i}] * a.s{i};" for i in range(before)]
+    for i, x in enumerate(chain.beside):
+        at = "at" if x.moves[0] else "0"
+        lines.append(f"const {TYPES[x.dtype][1]} v{before + i} = value(a.t{i}[{at}]);")
+    lines += _steps(ending)
+    return lines + [f"store(a.z{i}[at], v{n});" for i, (n, _) in enumerate(ending.outputs)]
 
 
 def _place(moves: Sequence[bool]) -> str:
@@ -152,18 +205,9 @@ def _place(moves: Sequence[bool]) -> str:
 
 def declared(chain: Chain) -> str:
     """The parameters of a kernel that stand for the fields of ``Arrays``."""
-    parameters = [f"const {TYPES[x.dtype][0]}* x{i}" for i, x in enumerate(chain.inputs)]
-    parameters += [f"{TYPES[dtype][0]}* y{i}" for i, (_, dtype) in enumerate(chain.outputs)]
-    parameters += [f"{TYPES[r.dtype][0]}* z{i}" for i, r in enumerate(chain.reductions)]
-    parameters += [f"Count n{axis}" for axis in range(chain.axes)]
-    return ", ".join([*parameters, *[f"float s{i}" for i in range(len(chain.reductions))]])
+    return ", ".join(f"{kind} {name}" for kind, name in _fields(chain))
 
 
 def filled(chain: Chain) -> str:
     """``Arrays``, made from those parameters."""
-    names = [f"x{i}" for i in range(len(chain.inputs))]
-    names += [f"y{i}" for i in range(len(chain.outputs))]
-    names += [f"z{i}" for i in range(len(chain.reductions))]
-    names += [f"n{axis}" for axis in range(chain.axes)]
-    names += [f"s{i}" for i in range(len(chain.reductions))]
-    return f"const Arrays a = {{{', '.join(names)}}};"
+    return f"const Arrays a = {{{', '.join(name for _, name in _fields(chain))}}};"

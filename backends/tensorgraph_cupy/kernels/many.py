@@ -36,7 +36,8 @@ def many_source(kinds: tuple[Kind, ...], each: int) -> str:
     its inputs and outputs. ``blocks`` says of each block which kind of chain it computes, where in
     that table its tensor is, and on which part of it."""
     parts = "\n".join(_part(i, chain, width, each) for i, (chain, width) in enumerate(kinds))
-    cases = "\n".join(f"        case {i}: return kind{i}::part(row, own[2]);" for i in range(len(kinds)))
+    case = "        case {0}: return kind{0}::part(row, own[2]);"
+    cases = "\n".join(map(case.format, range(len(kinds))))
     text = f"""{HEAD}{parts}
 KERNEL chain_many(const int64* tensors, const int* blocks) {{
     const int* own = blocks + 3 * blockIdx.x;

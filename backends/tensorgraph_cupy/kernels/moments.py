@@ -9,11 +9,13 @@ not many, so hardly any digits of q are lost, and the data is read once instead 
 from __future__ import annotations
 
 from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
-from tensorgraph_cupy.kernels.elementwise import elementwise
+from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step, Steps
 from tensorgraph_cupy.kernels.reduce import reduce
 
 SINGLE = "float32"
+# of x and the first: what is summed up
+TERMS = (Step("subtract", (0, 1), SINGLE), Step("square", (2,), SINGLE))
+REDUCTIONS = (Reduction(2, "sum", SINGLE), Reduction(3, "sum", SINGLE))
 
 
 def moments(
@@ -29,25 +31,22 @@ def moments(
     """Of (rows, channels), at least one row: the mean and the biased variance of each channel, in
     float32."""
     sizes, scales = (1, rows, channels), (1 / rows, 1 / rows)
-    reduce(device, summed(dtype), sizes, [x, x], [], [mean, variance], scales, workspace)
-    given = [mean, variance, x]
-    elementwise(device, finished(dtype), (channels,), given, [mean, variance])
+    reduce(device, summed(dtype), sizes, [x, x], [], [mean, variance], scales, workspace, [x])
 
 
 def summed(dtype: str) -> Chain:
-    """The means of x - first and of its square; ``first`` is the first row of x itself."""
+    """The means of x - first and of its square, and from these the mean and the variance; ``first``
+    is the first row of x itself."""
     inputs = (Operand(dtype, (True,) * 3), Operand(dtype, (False, False, True)))
-    steps = (Step("subtract", (0, 1), SINGLE), Step("square", (2,), SINGLE))
-    return Chain(inputs, steps, (), (Reduction(2, "sum", SINGLE), Reduction(3, "sum", SINGLE)))
+    steps = Steps(3)
+    found = finished(steps, 0, 1, 2)
+    sums = (Operand(SINGLE, (True,)), Operand(SINGLE, (True,)), Operand(dtype, (True,)))
+    after = Chain(sums, steps.all, tuple((number, SINGLE) for number in found))
+    return Chain(inputs, TERMS, (), REDUCTIONS, after)
 
 
-def finished(dtype: str) -> Chain:
-    """From these two the mean and the variance, in their place."""
-    inputs = (Operand(SINGLE, (True,)), Operand(SINGLE, (True,)), Operand(dtype, (True,)))
-    steps = (
-        Step("add", (0, 2), SINGLE),
-        Step("square", (0,), SINGLE),
-        Step("subtract", (1, 4), SINGLE),
-        Step("relu", (5,), SINGLE),  # not below 0 by rounding; NaN stays NaN
-    )
-    return Chain(inputs, steps, ((3, SINGLE), (6, SINGLE)))
+def finished(steps: Steps, deviation: int, square: int, first: int) -> tuple[int, int]:
+    """The mean and the variance from the two sums and the first value."""
+    rest = steps("subtract", [square, steps("square", [deviation])])
+    # not below 0 by rounding; NaN stays NaN
+    return steps("add", [deviation, first]), steps("relu", [rest])

@@ -15,7 +15,7 @@ import numpy
 
 from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.device import Argument, Device, Memory
-from tensorgraph_cupy.kernels.chain import COMBINED, Chain, body, declared, filled
+from tensorgraph_cupy.kernels.chain import COMBINED, Chain, body, declared, filled, finish
 from tensorgraph_cupy.kernels.elementwise import fitting
 from tensorgraph_cupy.kernels.launching import THREADS, WIDE
 
@@ -46,9 +46,11 @@ def reduce(
     results: Ints,
     scales: Sequence[float],
     workspace: int,
+    beside: Ints = (),
 ) -> None:
-    """Run a chain with reductions over a space of two or three axes; each result is multiplied by
-    its scale, such as one over the number of elements for a mean."""
+    """Run a chain with reductions over a space of two or three axes; each of these is multiplied by
+    its scale, such as one over the number of elements for a mean. ``results`` are the addresses of
+    what the chain's ending stores, ``beside`` those of what it reads."""
     if not math.prod(sizes[:1]) * math.prod(sizes[2:]):
         return
     by_columns = len(sizes) == 3
@@ -65,7 +67,8 @@ def reduce(
     wide = math.prod(sizes) >= WIDE
     count = numpy.int64 if wide else numpy.int32
     program = reduction_source(chain, width, group, "int64" if wide else "int")
-    arguments: list[Argument] = [*inputs, *outputs, *results, *[count(n) for n in sizes]]
+    arguments: list[Argument] = [*inputs, *outputs, *results, *beside]
+    arguments += [count(n) for n in sizes]
     arguments += [*map(numpy.float32, scales), workspace + 4 * COUNTERS, workspace]
     device.launch(program, "reduce", blocks, block, arguments)
 
@@ -97,15 +100,14 @@ def _parts(device: Device, blocks: int, steps: int) -> int:
 @functools.cache
 def reduction_source(chain: Chain, width: int, group: int, count: str) -> str:
     """The kernel ``reduce``: over columns, or over rows where a ``group`` of threads takes each."""
-    combined, finished, firsts = [], [], []
+    combined, firsts = [], []
     for i, reduction in enumerate(chain.reductions):
         kind = COMBINED[reduction.how]
         firsts.append(f"s == {i} ? {kind}::start() : ")
         combined.append(f"s == {i} ? {kind}()(x, y) : ")
-        finished.append(f"    if (s == {i}) store(a.z{i}[at], x * a.s{i});")
     template = f"rows<{width}, {group}>" if group else f"columns<{width}>"
     shared = WARP if group else THREADS * width
-    lines = "\n".join(finished)
+    lines = "\n".join(f"    {line}" for line in finish(chain))
     text = f"""{body(chain)}
 #define SUMS {len(chain.reductions)}
 
@@ -115,7 +117,7 @@ __device__ __forceinline__ float combine(int s, float x, float y) {{
     return {"".join(combined)}0.0f;
 }}
 
-__device__ __forceinline__ void finish(const Arrays& a, int s, Count at, float x) {{
+__device__ __forceinline__ void finish(const Arrays& a, Count at, const float (&sums)[SUMS]) {{
 {lines}
 }}
 

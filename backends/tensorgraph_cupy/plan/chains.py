@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
+from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step, Steps
 from tensorgraph_cupy.kernels.elementwise import elementwise
 from tensorgraph_cupy.kernels.many import Row, many
+from tensorgraph_cupy.kernels.moments import REDUCTIONS, TERMS, finished
 from tensorgraph_cupy.kernels.reduce import reduce
 from tensorgraph_cupy.kernels.space import Space, spanned
 from tensorgraph_cupy.kernels.spelling import SPELLINGS, TYPES
@@ -74,8 +75,32 @@ def kept_of(call: Call) -> Ints:
     return (1,) * (len(shape) - len(out)) + out
 
 
+def lie_alike(kept: Ints, shape: Ints) -> bool:
+    """Whether what a sum leaves lies in memory as a value of this shape."""
+    sides = [[n[axis] for axis in order_of(len(n)) if n[axis] != 1] for n in (kept, shape)]
+    return sides[0] == sides[1]
+
+
+def are_moments(mean: Call, variance: Call) -> bool:
+    """Whether they are the mean and the variance of each channel of the same."""
+    if mean.op.name != "axis_mean" or variance.op.name != "axis_variance":
+        return False
+    x, average = variance.inputs
+    kept = (1, *x.spec.shape[1:2], *(1 for _ in x.spec.shape[2:]))
+    return mean.inputs == (x,) and average is mean.out and mean.out.spec.shape == kept
+
+
 class Chained(Task):
-    """Calls of one space. ``outside``: those of their results that somebody else reads."""
+    """Calls of one space, and what goes on from their sums. ``outside``: those of their results
+    that somebody else reads.
+
+    summing   the calls that sum up
+    ends      those that go on from that
+    operands  what is read over the space
+    beside    what is read for each of the sums
+    stored    results over the space
+    results   sums, and what is made of them
+    """
 
     def __init__(
         self,
@@ -86,18 +111,32 @@ class Chained(Task):
     ) -> None:
         """``numbers``: scalar constants, which are written into the kernel."""
         super().__init__("chain", calls, [c.out for c in calls if c.out in outside])
-        groups = [group_of(call) for call in calls]
-        self.shape = next(g.shape for g in groups if g is not None)
-        self.kept = next((g.kept for g in groups if g is not None and g.kept is not None), None)
-        self.stored = [x for x in self.outputs if self._maker(x).op.name not in SUMS]
-        self.sums = [x for x in self.outputs if x not in self.stored]
-        self.operands = [x for x in self.inputs if x not in numbers] or list(self.inputs[:1])
-        self.scales = [self._scale(self._maker(x)) for x in self.sums]
+        groups = {call: group_of(call) or Group(call.out.spec.shape) for call in calls}
+        self.summing = [call for call in calls if groups[call].kept is not None]
+        first = groups[(self.summing or self.calls)[0]]
+        self.shape, self.kept = first
+        self.ends = [call for call in calls if groups[call].shape != self.shape]
+        self.moments = len(self.summing) == 2 and are_moments(*self.summing)
+        inner = [call for call in calls if call not in self.ends]
+        self.operands = self._read(inner, numbers) or list(self.inputs[:1])
+        self.beside = self._read(self.ends, numbers)
+        terms = {call.out for call in inner if call not in self.summing}
+        self.stored = [x for x in self.outputs if x in terms]
+        self.results = [x for x in self.outputs if x not in terms]
+        self.scales = [self._scale(call) for call in self.summing]
         self.space = self._space()
-        self.chain = self._chain(numbers, storage)
+        self.chain = self._chain(inner, numbers, storage)
+        if self.moments:
+            self.name = "mean and variance"
+            self.operands, self.beside = self.operands * 2, [*self.operands, *self.beside]
 
-    def _maker(self, value: Value) -> Call:
-        return next(call for call in self.calls if call.out is value)
+    def _read(self, calls: Sequence[Call], numbers: Mapping[Value, Any]) -> list[Value]:
+        read = dict.fromkeys(x for call in calls for x in call.inputs if x not in numbers)
+        return [x for x in self.inputs if x in read]
+
+    @property
+    def sums(self) -> bool:
+        return bool(self.summing)
 
     def _space(self) -> Space:
         shapes = [x.spec.shape for x in self.operands]
@@ -108,57 +147,50 @@ class Chained(Task):
         assert found is not None  # group_of says so of each
         return found
 
-    def _chain(self, numbers: Mapping[Value, Any], storage: Mapping[Value, str]) -> Chain:
-        made: dict[Any, int] = {x: i for i, x in enumerate(self.operands)}
-        steps: list[Step] = []
-        summed: dict[Value, int] = {}
-
-        def emit(op: str, operands: Sequence[int], dtype: str, **params: Any) -> int:
-            step = Step(op, tuple(operands), dtype, tuple(params.items()))
-            if step not in made:
-                made[step] = len(self.operands) + len(steps)
-                steps.append(step)
-            return made[step]
-
-        for call in self.calls:
-            for x in call.inputs:
-                if x not in made:
-                    made[x] = emit("constant", (), x.spec.dtype, value=numbers[x])
-            given = [made[x] for x in call.inputs]
-            dtype, name = call.out.spec.dtype, call.op.name
-            if name == "axis_variance":
-                summed[call.out] = emit("square", [emit("subtract", given, dtype)], dtype)
-            elif name == "standardize_weight":
-                deviation = emit("subtract", given[1:3], dtype)
-                scaled = emit("multiply", [deviation, given[3]], dtype)
-                summed[call.out] = emit("multiply", [scaled, given[0]], dtype)
-            elif name in SUMS:
-                summed[call.out] = given[0]
-            elif name == "standardize_input":
-                share = call.inputs[2].spec.size / call.inputs[1].spec.size
-                made[call.out] = emit(name, given, dtype, share=share)
-            elif name == "isnan":
-                made[call.out] = emit("not_equal", given * 2, dtype)
-            else:
-                params = {k: v for k, v in call.params.items() if name == "clip"}
-                made[call.out] = emit(name, given, dtype, **params)
-
+    def _chain(
+        self, inner: Sequence[Call], numbers: Mapping[Value, Any], storage: Mapping[Value, str]
+    ) -> Chain:
         def stored(x: Value) -> str:
             return storage.get(x, x.spec.dtype)
 
         moves = zip(self.operands, self.space.moves, strict=True)
-        return Chain(
-            tuple(Operand(stored(x), along) for x, along in moves),
-            tuple(steps),
-            tuple((made[x], stored(x)) for x in self.stored),
-            tuple(Reduction(summed[x], self._how(x), stored(x)) for x in self.sums),
-        )
+        inputs = [Operand(stored(x), along) for x, along in moves]
+        beside = [Operand(stored(x), (x.spec.size > 1,)) for x in self.beside]
+        if self.moments:
+            (x,), several = inputs, self.space.sizes[2:] != ()
+            inputs.append(Operand(x.dtype, (False, False, True) if several else (False, False)))
+            beside.insert(0, Operand(x.dtype, (several,)))
+            steps, before = Steps(2), Steps(2 + len(beside))
+            pair = finished(before, 0, 1, 2)
+            sums = dict(zip((call.out for call in self.summing), pair, strict=True))
+            terms: tuple[Step, ...] = TERMS
+            reductions: tuple[Reduction, ...] = REDUCTIONS
+            known = sums | {x: i + 3 for i, x in enumerate(self.beside)}
+        else:
+            steps = Steps(len(self.operands))
+            made = {x: i for i, x in enumerate(self.operands)}
+            _emit(inner, steps, made, numbers)
+            terms, before = steps.all, Steps(len(self.summing) + len(self.beside))
+            reductions = tuple(
+                Reduction(made[call.out], self._how(call), stored(call.out))
+                for call in self.summing
+            )
+            known = {call.out: i for i, call in enumerate(self.summing)}
+            known |= {x: i + len(known) for i, x in enumerate(self.beside)}
+        _emit(self.ends, before, known, numbers)
+        whole = () if self.moments else tuple((made[x], stored(x)) for x in self.stored)
+        plain = not self.ends and not self.moments
+        sums_first = [Operand("float32", (True,)) for _ in reductions]
+        results = tuple((known[x], stored(x)) for x in self.results)
+        after = None if plain else Chain((*sums_first, *beside), before.all, results)
+        return Chain(tuple(inputs), terms, whole, reductions, after)
 
-    def _how(self, value: Value) -> str:
-        name = self._maker(value).op.name
-        return name if name in ("max", "min") else "sum"
+    @staticmethod
+    def _how(call: Call) -> str:
+        return call.op.name if call.op.name in ("max", "min") else "sum"
 
-    def _scale(self, call: Call) -> float:
+    @staticmethod
+    def _scale(call: Call) -> float:
         """What a sum is multiplied by."""
         if call.op.name not in ("axis_mean", "axis_variance"):
             return 1.0
@@ -167,7 +199,7 @@ class Chained(Task):
     def in_place(self, value: Value, out: Value) -> bool:
         """Each element is read before its place is written, by the same thread: where both run
         along all axes."""
-        if value not in self.operands or out not in self.stored:
+        if value not in self.operands or value in self.beside or out not in self.stored:
             return False
         place = self.operands.index(value)
         mine = self.chain.inputs[place]
@@ -189,7 +221,8 @@ class Chained(Task):
     def bind(self, places: Places) -> Launch:
         inputs = [places.address(x) for x in self.operands]
         outputs = [places.address(x) for x in self.stored]
-        results = [places.address(x) for x in self.sums]
+        results = [places.address(x) for x in self.results]
+        beside = [places.address(x) for x in self.beside]
         chain, sizes, scales = self.chain, self.space.sizes, self.scales
 
         def run(device: Device) -> None:
@@ -197,9 +230,37 @@ class Chained(Task):
                 elementwise(device, chain, sizes, inputs, outputs)
             else:
                 space = places.workspace(device)
-                reduce(device, chain, sizes, inputs, outputs, results, scales, space)
+                reduce(device, chain, sizes, inputs, outputs, results, scales, space, beside)
 
         return run
+
+
+def _emit(
+    calls: Sequence[Call], steps: Steps, made: dict[Value, int], numbers: Mapping[Value, Any]
+) -> None:
+    """Add the steps of these calls; ``made``: values → their numbers. Of a call that sums up it is
+    that of its terms."""
+    for call in calls:
+        for x in call.inputs:
+            if x not in made:
+                made[x] = steps("constant", (), x.spec.dtype, value=numbers[x])
+        given = [made[x] for x in call.inputs]
+        dtype, name = call.out.spec.dtype, call.op.name
+        if name == "axis_variance":
+            made[call.out] = steps("square", [steps("subtract", given)])
+        elif name == "standardize_weight":
+            scaled = steps("multiply", [steps("subtract", given[1:3]), given[3]])
+            made[call.out] = steps("multiply", [scaled, given[0]])
+        elif name in SUMS:
+            made[call.out] = given[0]
+        elif name == "standardize_input":
+            share = call.inputs[2].spec.size / call.inputs[1].spec.size
+            made[call.out] = steps(name, given, dtype, share=share)
+        elif name == "isnan":
+            made[call.out] = steps("not_equal", given * 2, dtype)
+        else:
+            params = {k: v for k, v in call.params.items() if name == "clip"}
+            made[call.out] = steps(name, given, dtype, **params)
 
 
 class Together(Task):

@@ -1,5 +1,5 @@
 """Tasks that are one launch, or read their input once: a product or a convolution with its bias and
-ReLU, a channel's mean with its variance, a loss with its gradient."""
+ReLU, a loss with its gradient."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tensorgraph.program import Value
-from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels import moments
 from tensorgraph_cupy.plan.backward import with_mask, with_sums
 from tensorgraph_cupy.plan.chains import Chained
 from tensorgraph_cupy.plan.fusion import Fusion
 from tensorgraph_cupy.plan.layout import Layout
 from tensorgraph_cupy.plan.lower import label_loss
 from tensorgraph_cupy.plan.products import Besides
-from tensorgraph_cupy.plan.setting import Make, Setting
-from tensorgraph_cupy.plan.tasks import Launch, Lowered, Places, Task
+from tensorgraph_cupy.plan.setting import Setting
+from tensorgraph_cupy.plan.tasks import Lowered, Task
 
 
 def fused(
@@ -29,7 +27,7 @@ def fused(
 ) -> list[Task]:
     """The tasks, some of them one where there were two; ``numbers``: scalar constants."""
     work = Fusion(tasks, layout, results, setting, numbers)
-    for rule in (_biased, with_mask, with_sums, _with_variance, _with_gradient):
+    for rule in (_biased, with_mask, with_sums, _with_gradient):
         for task in list(work.tasks):
             if task in work.tasks:
                 rule(work, task)
@@ -70,42 +68,6 @@ def _biased(work: Fusion, chain: Task) -> None:
     work.replace(maker, chain, made, at=chain)
     at = work.tasks.index(made)
     work.tasks[at : at + 1] = [*before, made, *after]
-
-
-def _with_variance(work: Fusion, mean: Task) -> None:
-    """The mean and the variance of each channel."""
-    if [call.op.name for call in mean.calls] != ["axis_mean"] or not isinstance(mean, Chained):
-        return
-    (x,), average = mean.calls[0].inputs, mean.calls[0].out
-    shape, dtype = x.spec.shape, work.setting.floating(x)
-    kept = (1, *shape[1:2], *(1 for _ in shape[2:]))
-    if mean.kept != kept or dtype is None:
-        return
-    for task in work.tasks:
-        if [call.op.name for call in task.calls] != ["axis_variance"]:
-            continue
-        (call,) = task.calls
-        if call.inputs == (x, average):
-            make = _moments(dtype, (x, average, call.out))
-            made = Lowered("mean and variance", [*mean.calls, call], make)
-            work.replace(mean, task, made, at=mean)
-            return
-
-
-def _moments(dtype: str, values: tuple[Value, Value, Value]) -> Make:
-    channels = values[0].spec.shape[1]
-    rows = values[0].spec.size // channels
-
-    def make(places: Places) -> Launch:
-        x, average, variance = (places.address(value) for value in values)
-
-        def run(device: Device) -> None:
-            space = places.workspace(device)
-            moments.moments(device, dtype, rows, channels, x, average, variance, space)
-
-        return run
-
-    return make
 
 
 def _with_gradient(work: Fusion, loss_task: Task) -> None:

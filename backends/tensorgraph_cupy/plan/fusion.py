@@ -6,12 +6,11 @@ import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tensorgraph import ops
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.plan.chains import Chained
 from tensorgraph_cupy.plan.layout import Layout
-from tensorgraph_cupy.plan.lower import lowered
 from tensorgraph_cupy.plan.products import PLAIN, Besides, convolution, product
-from tensorgraph_cupy.plan.rewrite import laid
 from tensorgraph_cupy.plan.setting import Setting
 from tensorgraph_cupy.plan.tasks import Lowered, Task
 
@@ -89,7 +88,5 @@ class Fusion:
             return value, []
         made = Value(value.spec)
         self.setting.storage[made] = dtype
-        call = Call(laid, (value,), {}, made)
-        make = lowered(call, self.setting)
-        assert make is not None  # of anything that holds something
-        return made, [Lowered(laid.name, [call], make)]
+        call = Call(ops.cast, (value,), {"dtype": value.spec.dtype}, made)
+        return made, [self.chained([call], [made])]

@@ -37,9 +37,7 @@ def loan(tensor: Tensor, arrays: Arrays) -> Loan:
     return held if isinstance(held, Loan) and held.arrays is arrays else Loan(tensor, arrays)
 
 
-def put(
-    arrays: Arrays, device: Device, array: Any, address: int, dtype: str | None = None
-) -> None:
+def put(arrays: Arrays, device: Device, array: Any, address: int, dtype: str | None = None) -> None:
     """Copy an array's values to memory, where they lie in the usual order of axes, in their own
     dtype or another."""
     given = view(arrays, array)
