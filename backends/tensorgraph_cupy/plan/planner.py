@@ -11,6 +11,7 @@ from tensorgraph.backend import Backend
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.precision import arithmetic
+from tensorgraph_cupy.plan.again import recomputed
 from tensorgraph_cupy.plan.chains import Chained, Together
 from tensorgraph_cupy.plan.expand import expanded
 from tensorgraph_cupy.plan.fuse import fused
@@ -29,6 +30,12 @@ class Planner:
     def __init__(self, program: Program, backend: Backend, device: Device) -> None:
         self.backend = backend
         program = expanded(program, backend)
+        self.numbers = {
+            x: np.asarray(backend.to_host(tensor.data)).item()
+            for x, tensor in program.constants.items()
+            if x.spec.shape == ()
+        }
+        program = recomputed(program, self.numbers)
         half = config.current().precision.value == "bfloat16"
         program = widened(program) if half else program
         halves = Halves(program) if half else None
@@ -36,11 +43,6 @@ class Planner:
         self.program, self.layout, self.storage = work.program, work.layout, work.storage
         self.chained = work.groups
         self.setting = Setting(device, arithmetic(), self.layout, self.storage)
-        self.numbers = {
-            x: np.asarray(backend.to_host(tensor.data)).item()
-            for x, tensor in program.constants.items()
-            if x.spec.shape == ()
-        }
         roots = {x: self.layout.root(x) for x in self.layout.views}
         groups = grouped(self.program.calls, lambda call: self.chained.get(call.out), roots)
         outside = self._outside(groups)
