@@ -1,5 +1,7 @@
 """Which calls run together, and in which order: every call as late as its first reader wants it.
 
+Sums are the exception: they run as soon as there is what they sum up, of which little is left.
+
 Calls are looked at from the last to the first. One joins the group that reads its result first, if
 both go through the same space: so a mask or a product is computed where it is used, and never
 stored. A sum joins another of the same values over the same axes, or what goes on from it: that is
@@ -114,7 +116,7 @@ def grouped(
     is; calls that only make views are left out."""
     made: list[Grouped] = []  # the last to run first
     readers: dict[Value, set[int]] = {}  # value → numbers of the groups that read it
-    for call in reversed(calls):
+    for call in reversed(_sums_first(calls, roots)):
         if call.out in roots:
             continue
         group = group_of(call)
@@ -132,6 +134,15 @@ def grouped(
         for x in call.inputs:
             readers.setdefault(roots.get(x, x), set()).add(place)
     return [list(reversed(each.calls)) for each in reversed(made)]
+
+
+def _sums_first(calls: Sequence[Call], roots: Mapping[Value, Value]) -> list[Call]:
+    """The calls, with each sum right behind what it needs."""
+    places: dict[Value, int] = {}  # results → where they are made
+    for i, call in enumerate(calls):
+        needed = [places.get(roots.get(x, x), -1) for x in call.inputs]
+        places[call.out] = max(needed) if call.op.name in SUMS else i
+    return sorted(calls, key=lambda call: places[call.out])
 
 
 def _place(made: Sequence[Grouped], call: Call, group: Group, first: int) -> int | None:

@@ -11,13 +11,13 @@ from tensorgraph.backend import Backend
 from tensorgraph.program import Call, Program, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.precision import arithmetic
-from tensorgraph_cupy.plan.again import recomputed
 from tensorgraph_cupy.plan.chains import Chained, Together
 from tensorgraph_cupy.plan.expand import expanded
 from tensorgraph_cupy.plan.fuse import fused
 from tensorgraph_cupy.plan.groups import grouped
 from tensorgraph_cupy.plan.halves import Halves
 from tensorgraph_cupy.plan.lower import lowered
+from tensorgraph_cupy.plan.masks import masked
 from tensorgraph_cupy.plan.rewrite import Rewriting
 from tensorgraph_cupy.plan.setting import Setting
 from tensorgraph_cupy.plan.stems import widened
@@ -35,7 +35,7 @@ class Planner:
             for x, tensor in program.constants.items()
             if x.spec.shape == ()
         }
-        program = recomputed(program, self.numbers)
+        program = masked(program, self.numbers)
         half = config.current().precision.value == "bfloat16"
         program = widened(program) if half else program
         halves = Halves(program) if half else None
