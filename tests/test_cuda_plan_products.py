@@ -193,7 +193,7 @@ def read_before(t):
 
 
 KINDS = {
-    stored_by_inputs: [FORWARD[0], MASKED, "matmul sum", "matmul sum"],
+    stored_by_inputs: [FORWARD[0], f"{MASKED} sum"],
     another_level: ["matmul add relu"],
     read_twice: ["matmul add relu"],
     of_another: ["matmul add relu"],

@@ -17,6 +17,7 @@ from tensorgraph_cupy.plan.layout import Ints
 from tensorgraph_cupy.plan.products import Besides
 from tensorgraph_cupy.plan.tasks import Task
 
+SUMMED = ([], ["sum_to"], ["sum"])
 MASKED = ["greater", "cast", "multiply"]  # a gradient where a ReLU's result is above 0, else 0
 
 
@@ -50,7 +51,7 @@ def _(xp: Any, x: Any, bits: Any) -> Any:
 def with_mask(work: Fusion, chain: Task) -> None:
     """(x @ y) * (h > 0), for the h = relu(a @ b + bias) of another product, and its sums."""
     names = [call.op.name for call in chain.calls]
-    if not isinstance(chain, Chained) or names[:3] != MASKED or names[3:] not in ([], ["sum_to"]):
+    if not isinstance(chain, Chained) or names[:3] != MASKED or names[3:] not in SUMMED:
         return
     above, cast, product, *summing = chain.calls
     (g,), h, out = [x for x in product.inputs if x is not cast.out], above.inputs[0], product.out
@@ -58,7 +59,7 @@ def with_mask(work: Fusion, chain: Task) -> None:
     whole = not {h, g} & work.layout.views.keys() and out in chain.outputs
     if not whole or work.readers[g] != 1 or work.numbers.get(above.inputs[1]) != 0:
         return
-    if summing and (summing[0].inputs != (out,) or chain.kept != (1, out.spec.shape[1])):
+    if summing and summing[0].inputs != (out,):
         return
     if forward is None or not work.is_multiplied(forward, ["matmul"], "bias_relu"):
         return
@@ -70,7 +71,7 @@ def with_mask(work: Fusion, chain: Task) -> None:
     leaving = work.multiplied(forward, leave, [h, bits], besides)
     apply = Call(where_bits, (g, bits), {}, out)
     applying = None
-    if summing:
+    if summing and chain.kept == (1, out.spec.shape[1]):
         (sums,) = summing
         besides = Besides("masked_sums", sums.out, bits)
         applying = work.multiplied(back, [apply, sums], [out, sums.out], besides)
