@@ -27,9 +27,10 @@ ALIGNMENT = 5  # of A, among the preferences
 class CublasltDouble:
     """The functions of the library that are used, over host memory."""
 
-    def __init__(self, device, epilogues=()):
+    def __init__(self, device, epilogues=(), broken=()):
         self.device = device
         self.refused = epilogues  # the library's numbers, for which there is no algorithm
+        self.broken = broken  # for which there seems to be one, but calls are refused
         self.objects = {}
         self.heuristics = 0
         self.destroyed = 0
@@ -121,6 +122,8 @@ class CublasltDouble:
         assert algorithm._obj.data[0] and stream == self.device.stream
         assert bool(workspace) == bool(size)
         what, alpha, beta = self.description(description), alpha._obj.value, beta._obj.value
+        if what.epilogue in self.broken:
+            return NOT_SUPPORTED
         layouts = [self.layout(handle) for handle in (of_a, of_b, of_c, of_d)]
         # all of the arguments are read now, as a graph that is captured keeps them
         self.device.do(lambda: multiply(what, alpha, beta, (a, b, c, d), layouts))

@@ -70,10 +70,11 @@ def test_a_step_of_three_layers_is_ten_launches(emulated):  # noqa: F811
     assert done(trained(MLP)) == [*FORWARD, LOSS, *back, "chains"]
 
 
-def without(monkeypatch, *epilogues):
-    """A library that has no algorithm for these."""
+def without(monkeypatch, *epilogues, late=False):
+    """A library that has no algorithm for these; ``late``: it says so when it is to run."""
     numbers = {int(EPILOGUES[name]) for name in epilogues}
-    backed(monkeypatch, lambda device: CublasltDouble(device, numbers))
+    lacking = {"broken" if late else "epilogues": numbers}
+    backed(monkeypatch, lambda device: CublasltDouble(device, **lacking))
 
 
 def backed(monkeypatch, library):
@@ -109,9 +110,16 @@ FALLBACKS = {  # what the library lacks → the tasks with something besides
 def test_what_the_library_has_no_algorithm_for_is_done_otherwise(monkeypatch, lacking):
     without(monkeypatch, *lacking)
     ops = done(trained(MLP))
-    more = [names for names in ops if names.startswith("matmul ")]
-    assert more == FALLBACKS[lacking]
+    assert [names for names in ops if names.startswith("matmul ")] == FALLBACKS[lacking]
     assert sum(names.startswith("matmul") for names in ops) == 8
+
+
+@pytest.mark.parametrize("lacking", [n for n in FALLBACKS if "bias_relu" not in n], ids="-".join)
+def test_what_the_library_refuses_to_run_is_done_otherwise(monkeypatch, lacking):
+    """It is tried when the plan is made, since a heuristic may promise too much."""
+    without(monkeypatch, *lacking, late=True)
+    ops = done(trained(MLP))
+    assert [names for names in ops if names.startswith("matmul ")] == FALLBACKS[lacking]
 
 
 def test_in_bfloat16_vectors_have_the_dtype_of_results(emulated):  # noqa: F811

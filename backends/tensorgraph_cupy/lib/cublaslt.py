@@ -28,6 +28,7 @@ from tensorgraph_cupy.lib.header import (
     Preference,
     Status,
 )
+from tensorgraph_cupy.lib.trial import accepted
 from tensorgraph_cupy.lib.workspace import Workspace
 
 WORKSPACE = 32 << 20  # bytes that an algorithm may ask for: what NVIDIA recommends on Hopper
@@ -205,7 +206,8 @@ class Cublaslt:
         weakref.finalize(plan, self._destroy, description, layouts).atexit = False
         if found not in (Status.CUBLAS_STATUS_SUCCESS, Status.CUBLAS_STATUS_NOT_SUPPORTED):
             raise _failed("cublasLtMatmulAlgoGetHeuristic", found)
-        if not works:
+        plan.found = accepted(self, plan, mask_bytes(product.rows, product.columns))
+        if not plan.found:
             raise UnsupportedError(f"cuBLASLt {self.version} has no algorithm for {product}")
         return plan
 
