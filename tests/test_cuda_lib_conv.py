@@ -5,7 +5,10 @@ library has plans for these graphs is tested in test_cuda_lib_plans.py, and that
 compute them only a GPU shows.
 """
 
+import concurrent.futures
 import json
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -239,6 +242,43 @@ def test_a_graph_takes_convolutions_and_replays_them():
             groups=1,
         )
         close(y, np.ascontiguousarray(want.transpose(0, 2, 3, 1)))
+
+
+class OfThreads(EmulatedDevice):
+    """Each thread has a current stream, as CuPy's threads do."""
+
+    stream = property(lambda self: threading.get_ident(), lambda self, number: None)
+
+
+def test_threads_with_streams_of_their_own():
+    """A handle has one stream at a time, and calls go on beside each other."""
+    device = OfThreads(opened())
+    frontend = device.library("cudnn").frontend
+    run, set_stream = frontend.pygraph.execute, frontend.set_stream
+
+    def late(*arguments, **more):
+        time.sleep(1e-3)  # the others get their turn
+        run(*arguments, **more)
+
+    frontend.pygraph.execute = late
+    seen = []
+    frontend.set_stream = lambda **given: (seen.append(given["stream"]), set_stream(**given))
+    x, w = draw(2, 5, 6, 3), draw(4, 3, 3, 3)
+    problem = Convolution("y", 2, 3, 4, (5, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1))
+
+    def work(_):
+        for _ in range(5):
+            y = np.zeros((2, 5, 6, 4), np.float32)
+            conv.launch(device, problem, **addresses(x=x, w=w, y=y))
+            assert y.any()
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(6)))
+    assert len(set(seen)) > 1
+    count = len(seen)
+    for _ in range(3):
+        work(None)
+    assert len(seen) == count + 1, "a stream is set once, until another is"
 
 
 def test_one_axis_is_a_plane_of_height_one():
