@@ -27,9 +27,10 @@ ALIGNMENT = 5  # of A, among the preferences
 class CublasltDouble:
     """The functions of the library that are used, over host memory."""
 
-    def __init__(self, device, epilogues=(), broken=()):
+    def __init__(self, device, epilogues=(), broken=(), status=NOT_SUPPORTED):
         self.device = device
         self.refused = epilogues  # the library's numbers, for which there is no algorithm
+        self.status = status  # with which it says so
         self.broken = broken  # for which there seems to be one, but calls are refused
         self.objects = {}
         self.heuristics = 0
@@ -93,7 +94,7 @@ class CublasltDouble:
         if what.epilogue & (BIAS | SUMS | SUMS_A | SUMS_B):  # the address says how it is aligned
             assert (what.bias and math.gcd(what.bias, 256) == aligned) or aligned == 1
         if what.epilogue in self.refused:
-            return NOT_SUPPORTED
+            return self.status
         count._obj.value = 2
         for i in range(2):
             results._obj[i].algo.data[0] = i + 1

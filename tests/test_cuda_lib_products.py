@@ -86,6 +86,20 @@ def test_what_the_library_has_no_algorithm_for(arrays):
         run(device, arrays, draw(4, 8), draw(8, 6), "bias", draw(6))
 
 
+@pytest.mark.parametrize("status", [7, 8])
+def test_an_epilogue_may_be_refused_as_an_invalid_value(arrays, status):
+    """A product without one is never invalid, unless it is described wrongly."""
+
+    def lacking(number):
+        library = {"cublaslt": lambda d: Cublaslt(CublasltDouble(d, {number}, status=status), d)}
+        return EmulatedDevice(library)
+
+    with pytest.raises(UnsupportedError, match="has no algorithm for"):
+        run(lacking(4), arrays, draw(4, 8), draw(8, 6), "bias", draw(6))
+    with pytest.raises(BackendError, match=rf"AlgoGetHeuristic failed with \w+ \({status}\)"):
+        run(lacking(1), arrays, draw(4, 8), draw(8, 6), "none")
+
+
 def test_a_product_without_an_algorithm_is_the_array_modules():
     device = EmulatedDevice({"cublaslt": lambda d: Cublaslt(CublasltDouble(d, {1}), d)})
     x, y = draw(3, 4, 8), draw(8)

@@ -204,7 +204,7 @@ class Cublaslt:
         works = [r for r in results[: count.value] if r.state == Status.CUBLAS_STATUS_SUCCESS]
         plan = Plan(product, description, layouts, works)
         weakref.finalize(plan, self._destroy, description, layouts).atexit = False
-        if found not in (Status.CUBLAS_STATUS_SUCCESS, Status.CUBLAS_STATUS_NOT_SUPPORTED):
+        if found != Status.CUBLAS_STATUS_SUCCESS and not _is_refusal(product, found):
             raise _failed("cublasLtMatmulAlgoGetHeuristic", found)
         plan.found = accepted(self, plan, mask_bytes(product.rows, product.columns))
         if not plan.found:
@@ -268,6 +268,15 @@ class Cublaslt:
         self.library.cublasLtMatmulDescDestroy(description)
         for layout in layouts:
             self.library.cublasLtMatrixLayoutDestroy(layout)
+
+
+def _is_refusal(product: Product, status: int) -> bool:
+    """Whether it says that the library does not have this: of a combination with an epilogue some
+    versions say that a value is invalid."""
+    refusals = {Status.CUBLAS_STATUS_NOT_SUPPORTED}
+    if product.epilogue != "none":
+        refusals |= {Status.CUBLAS_STATUS_INVALID_VALUE, Status.CUBLAS_STATUS_ARCH_MISMATCH}
+    return status in refusals
 
 
 def _mask_leading(columns: int) -> int:
