@@ -1,12 +1,14 @@
 """The training loop with compiled steps: the same curve as without, and the way back from NaN."""
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import rich.progress
 from safetensors.numpy import load_file
-from tensorgraph_train import prepare, runfile, scores, steps
+from tensorgraph_train import callbacks, prepare, runfile, scores, steps
 from training_help import install
 
 import tensorgraph as tg
@@ -116,6 +118,23 @@ def test_nothing_that_is_kept_is_spoilt(tmp_path, compiler, asynchronous):
     for file in ("model", "checkpoint"):
         for x in load_file(Path(tmp_path, f"{file}.safetensors")).values():
             assert x.dtype.kind != "f" or np.isfinite(x).all()
+
+
+def test_the_bar_shows_a_loss_once_one_was_read(monkeypatch, tmp_path, asynchronous):
+    """``seen`` counts images whose losses were read: on a device none of the first steps'."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    shown = []
+    monkeypatch.setattr(
+        rich.progress.Progress, "update", lambda bar, task, **told: shown.append(told["figures"])
+    )
+    install()
+    table = {"data": {"name": "digits"}, "model": "small", "train": {"epochs": 1}}
+    run = prepare.run(prepare.named(runfile.settings(table, {}, "test")))
+    run.folder, run.callbacks = tmp_path, [callbacks.Lines()]
+    run.fit()
+    late = 15 if run.losses.behind > 1 else 0
+    assert [not figures for figures in shown] == [True] * late + [False] * (20 - late)
+    assert all(figures.startswith("loss ") for figures in shown[late:])
 
 
 def noting(losses, counts):

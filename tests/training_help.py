@@ -39,6 +39,19 @@ class Product(tg.Layer):
         return x @ self.weight
 
 
+def normed(classes=10, dropout=0.3):
+    """A small CNN without biases before its norms: they would have no gradient but rounding errors,
+    which Adam makes large."""
+    layers = tg.layers
+    stages = []
+    for count in (4, 6):
+        conv = layers.conv2d(count, 3, padding=1, bias=False)
+        stages += [conv, layers.batch_norm2d(), tg.activations.relu, layers.max_pool2d(2)]
+    return layers.sequential(
+        *stages, layers.flatten(), layers.dropout(dropout), layers.linear(classes)
+    )
+
+
 class Explodes(Small):
     def forward(self, x):
         return tg.ops.log(super().forward(x))
@@ -89,6 +102,7 @@ class Plugin:
     @tg.hookimpl
     def register_models(register):
         register("small", Small)
+        register("normed", normed)
         register("explodes", Explodes)
         register("grows", Grows)
         register("reads", Reads)

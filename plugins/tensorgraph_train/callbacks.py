@@ -86,7 +86,7 @@ class Lines:
             self.task,
             completed=progress.epoch * run.batches + progress.batch,
             at=_at(run),
-            figures=self.metric + f"loss {progress.loss_sum / progress.seen:.4f}",
+            figures=self.metric + _loss(progress),
             speed=self.seen / (time.perf_counter() - self.start),
         )
 
@@ -107,6 +107,11 @@ class Lines:
     def on_end(self, run: Any) -> None:
         if self.bar is not None:
             self.bar.stop()
+
+
+def _loss(progress: Any) -> str:
+    """The mean over what was read of this epoch: nothing yet where a device is far behind."""
+    return f"loss {progress.loss_sum / progress.seen:.4f}" if progress.seen else ""
 
 
 def _at(run: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,15 @@ from tensorgraph_train import checkpoint
 from tensorgraph_train.checkpoint import Progress
 
 BEHIND = 16  # steps at most by which the host is ahead of what it knows
+
+
+def values(losses: Sequence[tg.Tensor]) -> list[float]:
+    """What tensors of one element hold, read together."""
+    if len(losses) < 2:
+        return [x.item() for x in losses]
+    with tg.no_grad():
+        found: list[float] = tg.ops.stack(losses).numpy().tolist()
+    return found
 
 
 class Losses:
@@ -28,14 +38,13 @@ class Losses:
 
     def read(self, progress: Progress) -> bool:
         """Add them up; whether they are finite. From the first on that is not, nothing counts."""
-        while self.unread:
-            loss, size = self.unread[0]
-            self.value = loss.item()
+        for value in values([loss for loss, _ in self.unread]):
+            self.value = value
             if not math.isfinite(self.value):
                 return False
+            _, size = self.unread.pop(0)
             progress.loss_sum += self.value * size
             progress.seen += size
-            del self.unread[0]
         return True
 
 

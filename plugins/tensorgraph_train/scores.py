@@ -16,6 +16,7 @@ import tensorgraph as tg
 from tensorgraph.errors import TensorgraphError
 from tensorgraph_train import steps, storage
 from tensorgraph_train.feed import Feed
+from tensorgraph_train.losses import values
 from tensorgraph_train.runfile import Evaluate
 from tensorgraph_train.steps import Step
 
@@ -58,22 +59,26 @@ def run(
     with dropout and the like off.
 
     ``infer`` is the model compiled. It is asked if the same images come ``often``; where they come
-    once, only if there are enough batches of one size.
+    once, only if there are enough batches of one size. Nothing is read before all are asked: to
+    read is to wait for a device.
     """
-    found, total = [], 0.0
+    found: list[tg.Tensor] = []
+    losses: list[tuple[tg.Tensor, int]] = []
     model.eval()
     pays = often or steps.pays(model, feed.spec, len(indices), BATCH)
     with tg.no_grad():
         for batch, x in feed.ahead(feed.batches(indices, BATCH)):
             ask = infer if pays and (often or len(batch) == BATCH) else model
-            outputs = ask(x)
-            found.append(feed.measured(finite(outputs.numpy())))
+            found.append(ask(x))
             if loss is not None:
-                total += loss(outputs, feed.labels(batch)).item() * len(batch)
+                losses.append((loss(found[-1], feed.labels(batch)), len(batch)))
     model.train()
-    classes = len(feed.dataset.classes)
-    given = np.concatenate(found) if found else np.zeros((0, classes))
-    return given, total / len(indices) if len(indices) else math.nan
+    if not found:
+        return np.zeros((0, len(feed.dataset.classes))), math.nan
+    total = sum(value * n for value, (_, n) in zip(values([x for x, _ in losses]), losses))
+    with tg.no_grad():
+        outputs = tg.ops.concat(found, axis=0).numpy()
+    return feed.measured(finite(outputs)), total / len(indices)
 
 
 def settle(feed: Feed, outputs: Any, indices: Any, wanted: Evaluate) -> dict[str, Any]:
