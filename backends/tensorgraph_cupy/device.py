@@ -15,12 +15,22 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy
 
+from tensorgraph.errors import BackendError
+
 OPTIONS = ("-std=c++17",)
+LESS = (
+    "smaller batches or images take less, and precision 'bfloat16' half for what is computed in "
+    "between; nvidia-smi shows who else uses the GPU"
+)
 
 # An address is a Python int, which is passed in 64 bits; a number is a NumPy scalar of exactly the
 # type that the kernel declares, such as numpy.int32(n): nothing else is ever converted.
 Argument = int | numpy.generic
 Sizes = tuple[int, ...]
+
+
+class FullError(BackendError, MemoryError):
+    """The GPU has no memory left: how much was asked for, what to do."""
 
 
 class Memory(NamedTuple):
@@ -141,7 +151,14 @@ class CudaDevice:
 
     def allocate(self, size: int) -> Memory:
         with self._in_use():  # the pool hands freed memory out again in the order of one stream
-            pointer = self.cupy.cuda.alloc(size)
+            try:
+                pointer = self.cupy.cuda.alloc(size)
+            except MemoryError as error:
+                free, total = self.runtime.memGetInfo()
+                raise FullError(
+                    f"{size / 2**20:,.0f} MiB are asked for, and {free / 2**20:,.0f} of the GPU's "
+                    f"{total / 2**20:,.0f} MiB are free; {LESS}"
+                ) from error
         return Memory(int(pointer.ptr), size, pointer)
 
     def pinned(self, size: int) -> Any:

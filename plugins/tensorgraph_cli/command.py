@@ -38,7 +38,7 @@ def run(arguments: list[str] | None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (TensorgraphError, OSError, UsageProblem) as error:
+    except (TensorgraphError, OSError, MemoryError, UsageProblem) as error:
         if debug:
             traceback.print_exc()
         return _say(_message(error), MISTAKE)
@@ -57,6 +57,8 @@ def _message(error: Exception) -> str:
         return f"{text.strip()}\n'{path} --help' shows what there is"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError) and not isinstance(error, TensorgraphError):
+        return f"memory is full: {error or 'no more'}; smaller batches or images take less"
     return str(error)
 
 

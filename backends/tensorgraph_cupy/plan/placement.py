@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorgraph.backend import Backend
 from tensorgraph.program import Program, Value
-from tensorgraph_cupy.device import Device, Memory
+from tensorgraph_cupy.device import Device, FullError, Memory
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.kernels.reduce import new_workspace
 from tensorgraph_cupy.kernels.spelling import SIZES
@@ -56,9 +56,17 @@ class Placement:
         self._scratch: dict[int, Workspace] = {}
         self._workspaces: dict[int, Memory] = {}
         self._blocks: list[Memory] = []
-        self._place_given()
-        self._place_state()
-        self._place_computed()
+        try:
+            self._place_given()
+            self._place_state()
+            self._place_computed()
+        except MemoryError as error:
+            given = ", ".join(str(x.spec) for x in program.arguments)
+            parts = ", ".join(f"{n / 2**20:,.0f} MiB {what}" for what, n in self.sizes.items())
+            raise FullError(
+                f"compile: the plan of the step of ({given}) does not fit in the memory of the "
+                f"GPU; it takes {parts}: {error}"
+            ) from error
 
     # what tasks ask
 
@@ -111,9 +119,9 @@ class Placement:
         for x in values:
             self.at[x] = size
             size += aligned(self.bytes_of(x))
+        self.sizes[name] = size
         memory = self.device.allocate(max(1, size))
         self._blocks.append(memory)
-        self.sizes[name] = size
         for x in values:
             self.at[x] += memory.address
 
@@ -176,8 +184,8 @@ class Placement:
                 else:
                     found[x] = Interval(size, i, last)
         size = packed([*{id(each): each for each in found.values()}.values()])
+        self.sizes["values in between"] = size
         memory = self.device.allocate(max(1, size))
         self._blocks.append(memory)
-        self.sizes["values in between"] = size
         for x, interval in found.items():
             self.at[x] = memory.address + interval.offset
