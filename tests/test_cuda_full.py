@@ -13,7 +13,6 @@ from training_help import archive, command, train
 import tensorgraph as tg
 from tensorgraph.errors import BackendError
 
-
 ADVICE = "smaller batches or images take less"
 
 
