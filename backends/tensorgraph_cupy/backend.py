@@ -25,6 +25,7 @@ ON_GPU = (2, 13)  # DLPack's device types kDLCUDA and kDLCUDAManaged
 class CupyBackend:
     name = "cupy"
     asynchronous = True  # what is asked for is done later: to read a value is to wait for it
+    rounds = ("tf32", "bfloat16")  # precisions with which factors of products are rounded
     apart = True  # arrays lie in memory of the device's own, to which the host's are copied
 
     def __init__(self, cupy: Any = None) -> None:

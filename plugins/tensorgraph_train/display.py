@@ -96,9 +96,16 @@ def _training(run: Run) -> str:
         *(["labels permuted (control)"] if train.control else []),
         *(["weighted classes"] if train.class_weights else []),
         *(["balanced sampling"] if train.sampling == "balanced" else []),
-        *([f"{train.precision} precision"] if train.precision not in (None, "default") else []),
+        *([_precision(train.precision)] if train.precision not in (None, "default") else []),
     ]
     return ", ".join(parts)
+
+
+def _precision(name: str) -> str:
+    """With a word on backends for which it means nothing."""
+    backend = tg.config.get_backend()
+    idle = name in ("tf32", "bfloat16") and name not in getattr(backend, "rounds", ())
+    return f"{name} precision" + f" (as default: {backend.name} rounds no factors)" * idle
 
 
 def resumed(run: Run) -> None:

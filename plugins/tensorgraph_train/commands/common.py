@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -37,3 +38,16 @@ def scope(settings: Settings, backend: str | None, origin: str) -> tuple[Choice,
         chosen[name] = tg.config.choose(name, call, file)
     tg.config.get_backend(chosen["backend"].value)
     return chosen["backend"], tg.config.Scope(**chosen)
+
+
+def scope_of(folder: Path, backend: str | None) -> tg.config.Scope:
+    """The settings to ask a run's model under: of the run's own the precision, which is the
+    model's on every backend."""
+    from tensorgraph_train import answers
+
+    own = answers.settings_of(folder).train.precision
+    settings = Settings()
+    settings = dataclasses.replace(
+        settings, train=dataclasses.replace(settings.train, precision=own)
+    )
+    return scope(settings, backend, str(folder / "run.toml"))[1]

@@ -10,7 +10,6 @@ import typer
 
 from tensorgraph.errors import ConfigError
 from tensorgraph_train.commands import common
-from tensorgraph_train.runfile import Settings
 
 
 def evaluate(
@@ -54,7 +53,7 @@ def evaluate(
         else:
             display.contents(inside)
         return
-    with common.scope(Settings(), backend, "")[1]:
+    with common.scope_of(folder, backend):
         run = dataclasses.replace(outcome.trained(folder, data), views=views)
         if sensitivity is not None:
             if data is not None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tensorgraph_train.commands import common
-from tensorgraph_train.runfile import Settings
 
 if TYPE_CHECKING:
     from tensorgraph_train.answers import Answer
@@ -44,7 +43,7 @@ def predict(
     """
     from tensorgraph_train import answers, display, storage
 
-    with common.scope(Settings(), backend, "")[1]:
+    with common.scope_of(folder, backend):
         found = list(answers.answers(folder, images, abstain, views))
     if table is not None:
         storage.write(table, _csv(found).encode())
