@@ -15,7 +15,7 @@ from pathlib import Path
 
 HEADER = Path(__file__).with_name("cuda_on_cpu.h")
 STRICT = Path(__file__).with_name("cuda_strict.h")
-FLAGS = ["-std=c++17", "-O1", "-fPIC", "-fno-strict-aliasing", "-Wall", "-Werror"]
+FLAGS = ["-std=c++17", "-Og", "-fPIC", "-fno-strict-aliasing", "-Wall", "-Werror"]
 FLAGS += ["-Wno-unused", "-Wno-unknown-pragmas", "-Wno-bool-compare"]
 # These call the functions of cuda_strict.h; g++'s own libraries for them are not linked.
 FLAGS += ["-fsanitize=thread", "-fno-threadsafe-statics"]
