@@ -17,7 +17,7 @@ from tensorgraph_cupy.plan.layout import Ints
 from tensorgraph_cupy.plan.products import Besides
 from tensorgraph_cupy.plan.tasks import Task
 
-SUMMED = ([], ["sum_to"], ["sum"])
+SUMMED: tuple[list[str], ...] = ([], ["sum_to"], ["sum"])
 MASKED = ["greater", "cast", "multiply"]  # a gradient where a ReLU's result is above 0, else 0
 
 

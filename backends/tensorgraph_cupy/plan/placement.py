@@ -138,13 +138,13 @@ class Placement:
         later, or elsewhere than where it writes."""
         program = self.program
         for x, tensor in program.state.items():
-            self.loans[x] = loan(tensor, self.arrays)
+            self.loans[x] = loan(tensor, self.arrays, x.spec.shape)
             self.at[x] = self.loans[x].memory.address
         olds = {tensor: x for x, tensor in program.state.items()}
         maker = {x: i for i, task in enumerate(self.tasks) for x in task.outputs}
         for tensor, x in program.assigned.items():
             old = olds.get(tensor)
-            held = self.loans[old] if old is not None else loan(tensor, self.arrays)
+            held = self.loans[old] if old is not None else loan(tensor, self.arrays, x.spec.shape)
             number = maker[x]
             task = self.tasks[number]
             reads = self._reads(task, old)

@@ -13,12 +13,13 @@ from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.precision import arithmetic
 from tensorgraph_cupy.plan.chains import Chained, Together
 from tensorgraph_cupy.plan.expand import expanded
+from tensorgraph_cupy.plan.flat import unflattened
 from tensorgraph_cupy.plan.fuse import fused
 from tensorgraph_cupy.plan.groups import grouped
 from tensorgraph_cupy.plan.halves import Halves
 from tensorgraph_cupy.plan.lower import lowered
 from tensorgraph_cupy.plan.masks import masked
-from tensorgraph_cupy.plan.rewrite import Rewriting
+from tensorgraph_cupy.plan.rewrite import Rewriting, with_turned_products
 from tensorgraph_cupy.plan.setting import Setting
 from tensorgraph_cupy.plan.stems import widened
 from tensorgraph_cupy.plan.tasks import Eager, Lowered, Task
@@ -29,7 +30,7 @@ class Planner:
 
     def __init__(self, program: Program, backend: Backend, device: Device) -> None:
         self.backend = backend
-        program = expanded(program, backend)
+        program = unflattened(with_turned_products(expanded(program, backend)))
         self.numbers = {
             x: np.asarray(backend.to_host(tensor.data)).item()
             for x, tensor in program.constants.items()

@@ -58,7 +58,7 @@ class Rewriting:
         if halves is not None:
             self.storage |= dict.fromkeys(halves.arguments, HALF)
         self._scalars = {x for x in program.constants if x.spec.shape == ()}
-        for call in _with_turned_products(program):
+        for call in program.calls:
             self._add(call)
         self._keep_results(program)
         self.program.calls[:0] = self._first
@@ -243,8 +243,12 @@ def _is_conv(call: Call) -> bool:
     return call.op.name in ("conv", "conv_input", "conv_weight")
 
 
-def _with_turned_products(program: Program) -> Iterable[Call]:
-    """The calls; a product that is only read transposed is computed so: xᵀ @ yᵀ for (y @ x)ᵀ."""
+def with_turned_products(program: Program) -> Program:
+    """A product that is only read transposed is computed so: xᵀ @ yᵀ for (y @ x)ᵀ."""
+    return dataclasses.replace(program, calls=list(_turned(program)))
+
+
+def _turned(program: Program) -> Iterable[Call]:
     readers = collections.Counter(x for call in program.calls for x in call.inputs)
     readers.update(program.results())
     makers = {call.out: call for call in program.calls}

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from typing import Any
 
+from tensorgraph import Spec
 from tensorgraph.tensor import Tensor
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.kernels.move import View, copy
 from tensorgraph_cupy.kernels.view import view
-from tensorgraph_cupy.plan.layout import own_strides
+from tensorgraph_cupy.plan.layout import Ints, own_strides
 
 
 class Loan:
-    """A tensor's values in the memory that plans read and write. The tensor has them copied where
-    somebody else reads it."""
+    """A tensor's values in the memory that plans read and write, where they may lie as those of
+    another shape. The tensor has them copied where somebody else reads it."""
 
-    def __init__(self, tensor: Tensor, arrays: Arrays) -> None:
+    def __init__(self, tensor: Tensor, arrays: Arrays, shape: Ints) -> None:
         self.tensor = tensor
         self.arrays = arrays
-        array = arrays.empty(tensor.shape, tensor.dtype)
+        self.held = Spec(shape, tensor.dtype)
+        array = arrays.empty(shape, tensor.dtype)
         self.memory = arrays.device.allocate(max(1, int(array.nbytes)))
 
     def copy(self) -> Any:
-        return taken(self.arrays, self.arrays.device, self.tensor, self.memory.address)
+        array = taken(self.arrays, self.arrays.device, self.held, self.memory.address)
+        return array.reshape(self.tensor.shape)
 
     def renew(self, device: Device) -> None:
         """Take the tensor's values, which are in other hands or were replaced."""
-        put(self.arrays, device, self.tensor.data, self.memory.address)
+        array = self.tensor.data.reshape(self.held.shape)
+        put(self.arrays, device, array, self.memory.address)
         self.tensor.lend(self)
 
 
-def loan(tensor: Tensor, arrays: Arrays) -> Loan:
-    """The loan of a tensor: the one that it has already, if it lies on this device."""
+def loan(tensor: Tensor, arrays: Arrays, shape: Ints) -> Loan:
+    """The loan of a tensor: the one that it has already, if it lies so on this device."""
     held = tensor.lender
-    return held if isinstance(held, Loan) and held.arrays is arrays else Loan(tensor, arrays)
+    if isinstance(held, Loan) and held.arrays is arrays and held.held.shape == shape:
+        return held
+    return Loan(tensor, arrays, shape)
 
 
 def put(arrays: Arrays, device: Device, array: Any, address: int, dtype: str | None = None) -> None:
