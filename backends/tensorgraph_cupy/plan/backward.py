@@ -54,6 +54,8 @@ def with_mask(work: Fusion, chain: Task) -> None:
     if not isinstance(chain, Chained) or names[:3] != MASKED or names[3:] not in SUMMED:
         return
     above, cast, product, *summing = chain.calls
+    if product.inputs[0] is product.inputs[1]:
+        return
     (g,), h, out = [x for x in product.inputs if x is not cast.out], above.inputs[0], product.out
     forward, back = work.maker(h), work.maker(g)
     whole = not {h, g} & work.layout.views.keys() and out in chain.outputs

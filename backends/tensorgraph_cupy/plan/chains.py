@@ -75,12 +75,6 @@ def kept_of(call: Call) -> Ints:
     return (1,) * (len(shape) - len(out)) + out
 
 
-def lie_alike(kept: Ints, shape: Ints) -> bool:
-    """Whether what a sum leaves lies in memory as a value of this shape."""
-    sides = [[n[axis] for axis in order_of(len(n)) if n[axis] != 1] for n in (kept, shape)]
-    return sides[0] == sides[1]
-
-
 def are_moments(mean: Call, variance: Call) -> bool:
     """Whether they are the mean and the variance of each channel of the same."""
     if mean.op.name != "axis_mean" or variance.op.name != "axis_variance":

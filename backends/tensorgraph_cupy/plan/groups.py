@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tensorgraph.program import Call, Value
-from tensorgraph_cupy.plan.chains import SUMS, Group, are_moments, lie_alike, summable
+from tensorgraph_cupy.plan.chains import SUMS, Group, are_moments, summable
 
 MOST = 24  # values that one kernel reads or writes, and calls in a chain: registers are finite
 
@@ -75,8 +75,7 @@ class Grouped:
         assert self.group is not None and group.kept is not None
         if not self.awaited or self.group.kept is not None or group.kept == group.shape:
             return False
-        shape = self.group.shape
-        return lie_alike(group.kept, shape) and _ending(shape, self.calls, [call.out])
+        return _ending(self.group.shape, self.calls, [call.out])
 
     def are_moments(self, call: Call) -> bool:
         """Whether it is the mean of that of which there is the variance, and nothing else."""

@@ -48,7 +48,8 @@ class Layout:
         return seen if seen is not None else Seen(value, 0, own_strides(value.spec.shape))
 
     def root(self, value: Value) -> Value:
-        return self[value].root
+        seen = self.views.get(value)
+        return value if seen is None else seen.root
 
     def is_plain(self, value: Value) -> bool:
         """Whether it lies as if its memory were its own. Axes of size 1 lie anyhow."""

@@ -3,6 +3,7 @@ their new values, and one arena for what lives in between."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,6 +54,7 @@ class Placement:
         self.sizes: dict[str, int] = {}
         self.at: dict[Value, int] = {}
         self.last = self._last()
+        self._roots: dict[Task, collections.Counter[Value]] = {}
         self._scratch: dict[int, Workspace] = {}
         self._workspaces: dict[int, Memory] = {}
         self._blocks: list[Memory] = []
@@ -111,7 +113,9 @@ class Placement:
 
     def _reads(self, task: Task, root: Value | None) -> int:
         """How many of the inputs of a task lie in this memory."""
-        return sum(self.layout.root(x) is root for x in task.inputs)
+        if task not in self._roots:
+            self._roots[task] = collections.Counter(map(self.layout.root, task.inputs))
+        return 0 if root is None else self._roots[task][root]
 
     def _block(self, name: str, values: Sequence[Value]) -> None:
         """Memory for values that are there all the time."""
