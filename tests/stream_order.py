@@ -17,6 +17,7 @@ class FreedOn:
 
     def __del__(self):
         self.machine.freed.append((self.stream, self.memory.address, self.memory.size))
+        self.machine.kept.append(self.memory)  # no other stream is given it, as on a GPU
 
 
 class OrderedDevice(WatchfulDevice):
@@ -26,6 +27,7 @@ class OrderedDevice(WatchfulDevice):
         if machine is None:
             self.machine.accesses = []  # (first byte, last, writes, stream, count, by what)
             self.machine.freed = []  # (stream, address, size)
+            self.machine.kept = []
             self.machine.host = {}  # stream → how much of it the host has waited for
 
     def beside(self):
@@ -51,6 +53,10 @@ class OrderedDevice(WatchfulDevice):
             self.machine.freed.remove(each)
         memory = super().allocate(size)
         spans = [span for _, *span in freed]
+        start, end = memory.address, memory.address + size
+        self.machine.accesses = [  # an array of the host's may have lain there
+            each for each in self.machine.accesses if each[0] >= end or start >= each[1]
+        ]
         self.note("memory that is handed out", writes=[*spans, (memory.address, size)])
         owner = FreedOn(self.machine, self.number, memory)
         return memory._replace(owner=owner)
