@@ -36,6 +36,7 @@ CASES = {
     "of a matrix": (lambda x, i: ops.embedding(i, x), numbers(9, 70), integers(9, 3, 4)),
     "slices alone": (lambda x: x[:, ::-2, 1:, 3], X),
     "sum of the middle": (lambda x: ops.sum(x, axis=(0, 2)), X),
+    "sum of nothing": (lambda x: ops.sum(x[:1, :1], axis=(0, 1)) * 2, X),
     "sum of images' channels": (lambda x: ops.sum(x, axis=1) * x[:, 0], X),
     "sum of rows": (lambda x: ops.sum(x, axis=(0, 1, 2)), X),
     "largest": (lambda x: ops.max(x, axis=(1, 3)), X),

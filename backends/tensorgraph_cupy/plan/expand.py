@@ -143,6 +143,9 @@ def _summed(add: Expansion, call: Call) -> bool:
         return True
     wide = [i for i in order_of(x.spec.ndim) if x.spec.shape[i] != 1]
     gone = [i for i in wide if kept[i] == 1]
+    if not gone:  # there is nothing to sum up
+        add.reshape(x, kept, call.out)
+        return True
     last = [gone[-1]]  # those that lie beside the last one
     while wide.index(last[0]) and wide[wide.index(last[0]) - 1] in gone:
         last.insert(0, wide[wide.index(last[0]) - 1])
