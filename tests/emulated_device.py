@@ -41,13 +41,11 @@ class Machine:
     def ranges(self, addresses):
         """What a launch may touch, as ``cuda_strict.h`` takes it: the device's memory; or anything,
         where an address is that of an array of NumPy's, which stands for one of the device's."""
-        ends = [end for start in sorted(self.memories) for end in self._span(start)]
+        held = self.memories.copy()  # some of it may be freed while this looks at it
+        ends = [e for start in sorted(held) for e in (start, start + max(1, held[start][0]))]
         if not all(bisect.bisect_right(ends, at) % 2 or not at for at in addresses):
             ends = []
         return (ctypes.c_uint64 * len(ends))(*ends)
-
-    def _span(self, start):
-        return start, start + max(1, self.memories[start][0])
 
 
 class EmulatedDevice:
