@@ -113,7 +113,7 @@ def test_the_nodes_are_those_that_are_captured(monkeypatch, precision):
     monkeypatch.setitem(tg.plugins._backends, "cupy", EmulatedBackend())
     monkeypatch.setattr(execute, "_calls", {})
     with tg.use(backend="cupy", precision=precision):
-        model = account.MADE["tiny"](lambda p: p)
+        model = account.MODELS["tiny"](lambda p: p)
         request = account.Request(TINY, {}, "", 1, train=True)
         step = tg.compile(account.train_step(request, model))
         for _ in range(2):

@@ -243,7 +243,7 @@ def test_the_convolutions_are_those_of_the_networks():
     found = set()
     for workload in account.ACCOUNTED:
         with described():
-            model = account.MADE[workload.name](lambda p: p)
+            model = account.MODELS[workload.name](lambda p: p)
             model.infer_shape(tg.Spec((2, *workload.shape), "float32"))
             step = tg.compile(lambda x, model=model: model(x))
             step(tg.tensor(next(iter(account._batch(workload)))))

@@ -20,24 +20,19 @@ from tensorgraph_walks.summary import flops_of_call
 import tensorgraph as tg
 from bench.compare.libraries.ours import MODELS, train_step
 from bench.compare.program import Request
-from bench.compare.workloads import SGD, WORKLOADS, Workload
+from bench.compare.workloads import WORKLOADS, Workload
 from bench.cuda.described import DescribedBackend, Node, blank, described
+from bench.cuda.workloads import RESNET50
 from tensorgraph.program import Value
 
 PRECISIONS = ("float32", "bfloat16")  # tf32 stores what float32 does
-RESNET50 = Workload(
-    "resnet50_224", "ResNet-50, 224x224", (3, 224, 224), 256, (), 1000, **SGD,  # type: ignore[arg-type]
-)  # fmt: skip
 ACCOUNTED = (
     *(WORKLOADS[name] for name in ("tiny", "mlp", "lenet5", "simple_cnn")),
     *(dataclasses.replace(WORKLOADS[name], batch=128) for name in ("vgg_small", "resnet18")),
     RESNET50,
 )
-MADE: dict[str, Callable[..., Any]] = MODELS | {
-    RESNET50.name: lambda rate: tg.models.resnet50(1000, stem="imagenet")
-}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "gpu.md"
-SHOWN = (("lenet5", "float32"), ("resnet50_224", "bfloat16"))  # kind by kind on the page
+SHOWN = (("lenet5", "float32"), ("resnet50", "bfloat16"))  # kind by kind on the page
 BEGIN, END = "<!-- account: begin -->", "<!-- account: end -->"
 
 
@@ -85,7 +80,7 @@ def account(workload: Workload, precision: str = "float32") -> Account:
     """Record and plan a training step in its full size, on a GPU that is only described."""
     with described() as backend, tg.use(precision=precision):
         tg.seed(0)
-        model = MADE[workload.name](lambda p: p)
+        model = MODELS[workload.name](lambda p: p)
         model.infer_shape(tg.Spec((2, *workload.shape), "float32"))
         model.train()
         step = tg.compile(train_step(Request(workload, {}, "", 1, train=True), model))

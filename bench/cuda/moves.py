@@ -74,7 +74,7 @@ def _resampled(shape: Ints, ground: Ground) -> Trial:
         ground.put(np.clip(at, 0, last).astype(np.float32).reshape(n, -1))
         for at, last in ((rows, height - 1), (columns, width - 1))
     ]
-    where = [(each.address, (n, height, width)) for each in held]
+    where = [(each.address, strides_of((n, height, width))) for each in held]
 
     def ours(device: Device) -> None:
         images, places = (n, height, width, channels), (height, width)

@@ -12,7 +12,7 @@ import numpy as np
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
 from tensorgraph_cupy.kernels.elementwise import elementwise
-from tensorgraph_cupy.kernels.many import many
+from tensorgraph_cupy.kernels.many import Row, many
 from tensorgraph_cupy.kernels.moments import moments
 from tensorgraph_cupy.kernels.reduce import reduce
 
@@ -185,11 +185,11 @@ def _updated(name: str, sizes: Sequence[int], ground: Ground) -> Trial:
     scale = RATE if name == "sgd" else RATE / (1 - BETAS[0])
     rate = ground.put(np.array([scale], np.float32))
     every = zip(*[arrays[kind] for kind in (*kinds, "g")], strict=True)
-    rows = []
+    chain, rows = _sgd() if name == "sgd" else _adam(), []
     for size, held in zip(sizes, every, strict=True):
         places = [each.address for each in held]
-        rows.append((size, [*places, rate.address, *places[: len(kinds)]]))
-    ready = many(ground.device, _sgd() if name == "sgd" else _adam(), rows)
+        rows.append(Row(chain, size, [*places, rate.address, *places[: len(kinds)]]))
+    ready = many(ground.device, rows)
     outs, holds = tuple(arrays["p"]), (arrays, rate, ready)
     if (torch := ground.torch) is None:
         return Trial(ready.launch, None, outs, holds)
