@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.plan.chains import Chained, Together
-from tensorgraph_cupy.plan.layout import Layout
 from tensorgraph_cupy.plan.tasks import Task
 from tensorgraph_walks.summary import flops_of_call
 
@@ -21,9 +18,9 @@ import tensorgraph as tg
 from bench.compare.libraries.ours import MODELS, train_step
 from bench.compare.program import Request
 from bench.compare.workloads import WORKLOADS, Workload
+from bench.cuda.counts import of_task
 from bench.cuda.described import DescribedBackend, Node, blank, described
 from bench.cuda.workloads import RESNET50
-from tensorgraph.program import Value
 
 PRECISIONS = ("float32", "bfloat16")  # tf32 stores what float32 does
 ACCOUNTED = (
@@ -119,26 +116,10 @@ def _nodes(backend: DescribedBackend, task: Task, plan: Any) -> list[Node]:
 
 
 def _row(task: Task, plan: Any, nodes: Sequence[Node]) -> Row:
-    layout, places, numbers = plan.planner.layout, plan.places, plan.planner.numbers
     calls = sum(node.kind == "library" for node in nodes)
-    read, written = (
-        sum(elements * SIZES[dtype] for dtype, elements in _regions(values, layout, places))
-        for values in ([x for x in task.inputs if x not in numbers], task.outputs)
-    )
+    read, written = of_task(task, plan)
     flops = sum(flops_of_call(call) for call in task.calls)
     return Row(kind_of(task), 1, len(nodes), calls, read, written, flops)
-
-
-def _regions(values: Iterable[Value], layout: Layout, places: Any) -> list[tuple[str, int]]:
-    """(dtype, elements) of the memory that values lie in. Two views of the same count once, and so
-    do the elements along an axis that is only repeated."""
-    found = {}
-    for x in values:
-        seen = layout[x]
-        sizes = zip(x.spec.shape, seen.strides, strict=True)
-        elements = math.prod(n for n, step in sizes if step)
-        found[seen.root, seen.offset, elements] = places.dtype(x), elements
-    return list(found.values())
 
 
 def kind_of(task: Task) -> str:

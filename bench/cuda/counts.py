@@ -1,14 +1,17 @@
-"""What kernels move and compute, counted from shapes, and what is made of a time: rates, shares of
-a limit, ratios. All of it in one place."""
+"""What kernels and tasks move and compute, counted from shapes, and what is made of a time: shares
+of a limit, ratios. All of it in one place."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.lib.convolution import Convolution
+from tensorgraph_cupy.plan.tasks import Task
+
+from tensorgraph.program import Value
 
 ALLOWED = {"float32": 3e-4, "tf32": 5e-3, "bfloat16": 2e-2}  # of the largest value
 
@@ -32,6 +35,26 @@ def of_product(rows: int, columns: int, inner: int, batch: int, dtype: str) -> t
     """Bytes and operations of ``(rows, inner) @ (inner, columns)``, a batch of them."""
     sides = ((batch, rows, inner), (batch, inner, columns), (batch, rows, columns))
     return bytes_of(*((shape, dtype) for shape in sides)), 2 * batch * rows * columns * inner
+
+
+def of_task(task: Task, plan: Any) -> tuple[int, int]:
+    """The bytes that a task of a plan reads, and those that it writes: as many go through the
+    memory at least where nothing stays in the cache from one task to the next."""
+    numbers = plan.planner.numbers  # which are written into kernels
+    return _held([x for x in task.inputs if x not in numbers], plan), _held(task.outputs, plan)
+
+
+def _held(values: Iterable[Value], plan: Any) -> int:
+    """The bytes that values lie in. Two views of the same count once, and so do the elements along
+    an axis that is only repeated."""
+    layout, places = plan.planner.layout, plan.places
+    found = {}
+    for x in values:
+        seen = layout[x]
+        sizes = zip(x.spec.shape, seen.strides, strict=True)
+        elements = math.prod(n for n, step in sizes if step)
+        found[seen.root, seen.offset, elements] = elements * SIZES[places.dtype(x)]
+    return sum(found.values())
 
 
 def rated(

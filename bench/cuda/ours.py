@@ -12,6 +12,7 @@ import tensorgraph as tg
 from bench.compare.libraries import ours
 from bench.compare.program import Program, Request
 from bench.compare.workloads import Workload
+from bench.cuda.counts import of_task
 
 COPIED = 1 << 29  # bytes
 COPIES = 10
@@ -73,18 +74,8 @@ class Ours:
         if plan is None:
             return {}
         tasks = plan.runner.planner.tasks
-        return {"bytes": moved(plan.runner), "tasks": len(tasks), "kernels": nodes(plan.runner)}
-
-
-def moved(runner: Any) -> int:
-    """The bytes that a step reads and writes, each task each of its values once: as much goes
-    through the memory where nothing stays in the cache from one task to the next."""
-    layout, places = runner.planner.layout, runner.places
-    return sum(
-        min(places.bytes_of(x), places.bytes_of(layout.root(x)))  # of a broadcast value its own
-        for task in runner.planner.tasks
-        for x in (*task.inputs, *task.outputs)
-    )
+        moved = sum(sum(of_task(task, plan.runner)) for task in tasks)
+        return {"bytes": moved, "tasks": len(tasks), "kernels": nodes(plan.runner)}
 
 
 def nodes(runner: Any) -> int | None:
