@@ -2,8 +2,7 @@
 
 The jobs are done one after the other by a process of its own, which knows both libraries, so that
 both use the same cuDNN and cuBLAS. Where it fails, or a job takes too long, another process goes on
-with the next job: starting one for each would take half of the time. What a row holds is said at
-``row_of``; ``verdicts`` has the last word.
+with the next job: starting one for each would take half of the time.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import faulthandler
 import gc
 import math
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -21,13 +19,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bench.compare.workloads import Dropout, Workload, batches
 from bench.cuda import workloads
 from bench.cuda.ours import Ours, copy_speed
 from bench.cuda.process import Part, Row, note
 from bench.cuda.pytorch import PyTorch
+from bench.cuda.rows import Entry, judged, row_of, verdicts
 from bench.cuda.sections import SETTING
 from bench.cuda.setting import Setting
 from bench.cuda.workloads import ALLOWED, EAGER, Job, jobs, named
@@ -39,17 +36,6 @@ ROUNDS, STEPS, LONGEST, SHORTEST = 5, 50, 0.5, 0.1  # a turn: so many steps or s
 PATIENCE = 120.0  # seconds that a job may take
 ROOM = 10.0  # seconds that have to be left for another job
 Contender = Ours | PyTorch
-
-
-class Entry:
-    """A contender in a job, with what was found out about it."""
-
-    def __init__(self, contender: Contender) -> None:
-        self.contender = contender
-        self.row: Row = {"side": contender.side, "variant": contender.variant}
-        self.steps: dict[str, Callable[[int], Any]] = {}  # where batches come from → the i-th step
-        self.counts: dict[str, int] = {}
-        self.turns: dict[str, list[tuple[float, float]]] = {}  # seconds a step: events', wall's
 
 
 def run(setting: Setting, note: Callable[[Row], None]) -> None:
@@ -81,8 +67,8 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
                 note({"failed": name, "why": failed})
             if len(waiting) == count:
                 break  # nor would the next process begin with anything
-    for name in waiting:
-        note({"left_out": f"{name}: no time was left"})
+    if waiting:
+        note({"left_out": waiting, "why": "no time was left"})
     for row in verdicts(rows):
         note(row)
 
@@ -209,15 +195,6 @@ def ready(
             entry.turns[source] = []
 
 
-def judged(losses: Sequence[float], reference: Sequence[float] | None, allowed: float) -> Row:
-    """How far the losses are from those of the reference, and whether that is too far."""
-    if reference is None:
-        return {"off": None, "allowed": allowed, "wrong": False}
-    off = float(np.max(np.abs(np.divide(losses, reference) - 1)))
-    wrong = not off <= allowed  # also where a loss is no number
-    return {"reference": list(reference), "off": off, "allowed": allowed, "wrong": wrong}
-
-
 def enough(contender: Contender, step: Callable[[int], Any]) -> int:
     """How many steps make a turn."""
     timed(contender, step, 3)
@@ -240,56 +217,6 @@ def turn(entry: Entry, smallest: bool) -> None:
         for source, step in entry.steps.items():
             timed(contender, step, 1 if smallest else 3)
             entry.turns[source].append(timed(contender, step, entry.counts[source]))
-
-
-def row_of(job: Job, entry: Entry, source: str, entries: Sequence[Entry], speed: float) -> Row:
-    """A row.
-
-    seconds, quartiles  of a step, over the rounds, by the GPU's events; ``wall``: the host's clock
-    batches             on the device already, or from the host through pinned buffers
-    ratio               PyTorch's seconds over those of ours, compiled, in the same round: its
-                        median and quartiles; none where one of the two is wrong
-    wrong               whether the first losses are further ``off`` the reference than ``allowed``
-    first_seconds       until the first losses were there, with all that was compiled for them
-    memory              bytes that the pool took from the GPU until then
-    bytes, limit_share  of a plan: what its tasks read and write, and the seconds that this takes
-                        at ``copy_speed`` over those that the step takes
-    """
-    events, wall = zip(*entry.turns[source], strict=True)
-    workload, seconds = job.case.workload, statistics.median(events)
-    row = {"case": job.case.name, "title": workload.title, "batch": workload.batch, **entry.row}
-    row |= {"precision": job.case.precision, "batches": source, "rounds": list(events)}
-    row |= {"seconds": seconds, "quartiles": quartiles(events), "wall": statistics.median(wall)}
-    row |= {"steps": entry.counts[source], "samples_per_second": workload.batch / seconds}
-    if "bytes" in row:
-        row |= {"copy_speed": speed, "limit_share": row["bytes"] / speed / seconds}
-    ours = next((e for e in entries if e.row["variant"] == "compiled"), None)
-    if ours is not None and entry.row["side"] == "PyTorch":
-        ratios = [theirs / our for theirs, (our, _) in zip(events, ours.turns[source], strict=True)]
-        right = not (entry.row["wrong"] or ours.row["wrong"])
-        row |= {"ratio": statistics.median(ratios) if right else None}
-        row |= {"ratio_quartiles": quartiles(ratios) if right else None}
-    return row
-
-
-def quartiles(values: Sequence[float]) -> list[float]:
-    return [float(q) for q in np.quantile(values, (0.25, 0.75))]
-
-
-def verdicts(rows: Sequence[Row]) -> Iterator[Row]:
-    """For each case what was wanted of it, with batches that lie on the device; where our losses
-    are wrong it was not reached, whatever the times are."""
-    for case in workloads.cases():
-        own = [r for r in rows if r.get("case") == case.name and r.get("batches") == "device"]
-        ratios = {r["variant"]: r["ratio"] for r in own if r.get("ratio") is not None}
-        wrong = [f"{r['side']} {r['variant']}" for r in own if r["wrong"]]
-        for against, least in case.wanted.items():
-            ratio = min(ratios.values(), default=None) if against == "best" else ratios.get(against)
-            reached = None if ratio is None else ratio >= least
-            if "TensorGraph compiled" in wrong:
-                reached = False
-            row = {"verdict": case.name, "against": against, "ratio": ratio, "wanted": least}
-            yield {**row, "reached": reached, "best_of": sorted(ratios), "wrong": wrong}
 
 
 if __name__ == "__main__":
