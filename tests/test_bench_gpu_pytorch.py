@@ -145,3 +145,38 @@ def test_seconds_are_added_up_from_reading_to_reading():
 
     clock = EventClock(types.SimpleNamespace(cuda=types.SimpleNamespace(Event=Event)))
     assert [clock(), clock()] == [3.0, 8.0]
+
+
+@peers
+def test_the_whole_step_is_captured_where_it_was_warmed_up(switches, monkeypatch):
+    """CUDA's part of it, on the processor: captured work is done, and a replay does nothing."""
+    import torch
+
+    log = []
+
+    @contextlib.contextmanager
+    def stream(given):
+        log.append(f"on {given}")
+        yield
+
+    @contextlib.contextmanager
+    def graph(made, *, stream):
+        log.append(f"capture on {stream}")
+        yield
+        made.replay = lambda: log.append("replay")
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", types.SimpleNamespace)
+    workload = replace(WORKLOADS["lenet5"], batch=3)
+    contender = PyTorch(torch, "cpu", "float32", "graph")
+    contender.cuda, contender.stream = True, "its own"
+    step = contender._step
+    monkeypatch.setattr(contender, "_step", lambda *given: (log.append("step"), step(*given))[1])
+    with contender.active():
+        contender.prepare(workload, weights(workload.network), True)
+        assert log == ["on its own", *["step"] * 3, "capture on its own", "step"]
+        assert contender.optimizer.param_groups[0]["capturable"] is True
+        x, y = contender.place(np.ones((3, 1, 28, 28), "float32"), np.zeros(3, "int64"))
+        assert contender.step(x, y) is contender.step(x, y), "the loss stays where it is"
+        assert log[6:] == ["replay", "replay"]

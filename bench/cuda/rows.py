@@ -47,7 +47,8 @@ def row_of(job: Job, entry: Entry, source: str, entries: Sequence[Entry], speed:
                         median and quartiles; none where one of the two is wrong
     wrong               whether the first losses are further ``off`` the reference than ``allowed``
     first_seconds       until the first losses were there, with all that was compiled for them
-    memory              bytes that the pool took from the GPU until then
+    memory              bytes that the pool takes from the GPU for model, batches and a step;
+                        ``first_memory``: until the first losses were there
     bytes, limit_share  of a plan: what its tasks read and write, and the seconds that this takes
                         at ``copy_speed`` over those that the step takes
     """

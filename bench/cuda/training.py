@@ -180,8 +180,7 @@ def ready(
     with leaving(contender):
         row["losses"] = first_losses(contender, workload, start, given)
         row["first_seconds"] = time.perf_counter() - begun
-        after = contender.held()
-        row["memory"] = None if before is None or after is None else after - before
+        row["first_memory"] = more(contender, before)
         row["settings"] = contender.settings()
         if any(isinstance(stage, Dropout) for stage in workload.network):
             contender.prepare(workload, dict(start), dropout=True)
@@ -190,9 +189,17 @@ def ready(
         entry.steps["device"] = lambda i: contender.step(*placed[i % n])
         if contender.variant in ("compiled", "tuned", "graph"):
             entry.steps["host"] = lambda i: contender.step_from_host(*given[i % n])
+        contender.free()
         for source, step in entry.steps.items():
             entry.counts[source] = 2 if smallest else enough(contender, step)
             entry.turns[source] = []
+            row.setdefault("memory", more(contender, before))
+
+
+def more(contender: Contender, before: int | None) -> int | None:
+    """By how much the pool has grown."""
+    held = contender.held()
+    return None if held is None or before is None else held - before
 
 
 def enough(contender: Contender, step: Callable[[int], Any]) -> int:
