@@ -24,6 +24,14 @@ def test_accuracies_are_compared_and_runs_change_the_backend(monkeypatch):
     assert [r["reached"] for r in rows if "resumed" in r] == [True, True]
 
 
+def test_what_is_kept_of_numpy_is_of_the_recipes():
+    for recipe in accuracy.RECIPES:
+        rows = accuracy.kept(recipe)
+        assert [row["run"] for row in rows] == list(accuracy.SEEDS)
+        assert all(len(row["losses"]) == recipe.epochs for row in rows)
+    assert accuracy.kept(recipe._replace(epochs=2)) == []
+
+
 def test_accuracies_within_the_spread_of_seeds():
     def rows(*values):
         return [{"accuracy": v} for v in values]

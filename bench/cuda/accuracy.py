@@ -29,8 +29,8 @@ from bench.cuda.setting import Setting
 
 KEPT = ROOT / "bench" / "results" / "accuracy.json"
 SEEDS = (0, 1, 2)
-NEAR = 0.05  # relatively: rounding is another on another backend, and grows from step to step
-AFTER = "cupy", "numpy"
+NEAR = 0.1  # relatively: rounding is another on another backend, and grows from step to step
+ROOM = 10.0  # seconds that have to be left for another run
 
 
 class Recipe(NamedTuple):
@@ -86,29 +86,33 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
     folder = None if rehearsal else setting.data
     recipes = (REHEARSED,) if rehearsal else RECIPES
     seeds = SEEDS[:1] if rehearsal else SEEDS
-    found: dict[str, dict[str, list[Row]]] = {}
-    for backend in AFTER:
-        for recipe in recipes:
-            own = found.setdefault(recipe.title, {})
-            own[backend] = kept(recipe) if backend == "numpy" else []
-            for seed in seeds if not own[backend] else ():
-                if setting.left() < longest(own):
-                    note({"left_out": f"{recipe.title} on {backend}, seed {seed}: no time left"})
-                    continue
-                row = trained(recipe, folder, backend, seed)
-                own[backend].append(row)
-                note(row)
-        if backend == "cupy":
-            for start, then in (AFTER, AFTER[::-1]):
-                note(changed(recipes[-1], folder, start, then, found[recipes[-1].title]["cupy"]))
+    found: dict[Recipe, dict[str, list[Row]]] = {}
+
+    def several(recipe: Recipe, backend: str) -> list[Row]:
+        """Runs of different seeds, as many as there is time for."""
+        rows: list[Row] = []
+        for seed in seeds:
+            if setting.left() < max((row["seconds"] for row in rows), default=ROOM):
+                note({"left_out": f"{recipe.title} on {backend}, run {seed}: no time was left"})
+                break
+            rows.append(trained(recipe, folder, backend, seed))
+            note(rows[-1])
+        return rows
+
     for recipe in recipes:
-        if all(found[recipe.title].values()):
-            note(compared(recipe, found[recipe.title]))
-
-
-def longest(own: dict[str, list[Row]]) -> float:
-    """Seconds that another run may take, by those before it."""
-    return max((row["seconds"] for rows in own.values() for row in rows), default=0.0)
+        own = found[recipe] = {"cupy": several(recipe, "cupy"), "numpy": kept(recipe)}
+        if all(own.values()):
+            note(compared(recipe, own))
+    for start, then in (("cupy", "numpy"), ("numpy", "cupy")):
+        if setting.left() < ROOM:
+            note({"left_out": f"a run that goes from {start} to {then}: no time was left"})
+        else:
+            note(changed(recipes[-1], folder, start, then, found[recipes[-1]]["cupy"]))
+    for recipe, own in found.items():
+        if not own["numpy"]:
+            own["numpy"] = several(recipe, "numpy")
+            if all(own.values()):
+                note(compared(recipe, own))
 
 
 def trained(recipe: Recipe, folder: Path | None, backend: str, seed: int) -> Row:
