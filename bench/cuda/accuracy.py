@@ -136,7 +136,7 @@ def changed(
         with stopping():
             train(*words, "--out", out, status=130)
         train("--resume", "--backend", then, "--out", out)
-        row = {"resumed": f"{recipe.title}, from {start} to {then}", "epoch": half}
+        row: Row = {"resumed": f"{recipe.title}, from {start} to {then}", "epoch": half}
         row |= figures(Path(out))
     if whole:
         alone = next(r for r in whole if r["run"] == 0)

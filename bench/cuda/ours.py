@@ -99,7 +99,7 @@ def copy_speed(backend: Any, smallest: bool) -> float:
     both count."""
     size = COPIED >> 9 if smallest else COPIED
     source, target = backend.device.allocate(size), backend.device.allocate(size)
-    times = []
+    times: list[float] = []
     for _ in range(COPIES):
         clock = backend.clock()
         start = clock()

@@ -72,7 +72,7 @@ class PyTorch:
             workload, weights, "fused" if self.how.tuned else "eager", 0, True, dropout
         )
         builder = Builder(request)
-        self.model = builder.sequence(workload.network)
+        self.model: Any = builder.sequence(workload.network)
         builder.load()
         self.model.train().to(device=self.device, memory_format=self.layout)
         self.optimizer = self._optimizer(workload)

@@ -98,20 +98,19 @@ def libraries() -> list[str]:
 def measured(job: Job, setting: Setting) -> Iterator[Row]:
     """The rows of a job."""
     backend, found = setting.backend(), setting.torch()
-    smallest = setting.emulated or setting.small
-    workload, precision = job.case.workload, job.case.precision
-    count = 2 if math.prod((workload.batch, *workload.shape)) > 1 << 24 else 4
-    x, y = batches(workload, workload.batch, count)
-    given = list(zip(x, y, strict=True))
-    start = workloads.start(workload)
-    variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
-    contenders: list[Contender] = [Ours(backend, precision, name) for name in variants]
     if found is None or (setting.emulated and job.rivals != EAGER):
         why = "it is not here, or sees no GPU" if found is None else "it compiles for a GPU"
         yield {"left_out": f"PyTorch of {job.name}: {why}"}
         if job.rivals != EAGER:
             return
-    else:  # cuDNN's plans are kept by their problem: those that were searched for come first
+    smallest = setting.emulated or setting.small
+    workload, precision = job.case.workload, job.case.precision
+    count = 2 if math.prod((workload.batch, *workload.shape)) > 1 << 24 else 4
+    given = list(zip(*batches(workload, workload.batch, count), strict=True))
+    start = workloads.start(workload)
+    variants = ("compiled", "eager") if job.rivals == EAGER else ("compiled",)
+    contenders: list[Contender] = [Ours(backend, precision, name) for name in variants]
+    if found is not None:  # cuDNN's plans are kept by their problem: the searched ones come first
         names = sorted(job.rivals, key=lambda name: name == REFERENCE)
         contenders += [PyTorch(*found, precision, name) for name in names]
     entries = []
@@ -123,8 +122,7 @@ def measured(job: Job, setting: Setting) -> Iterator[Row]:
         except Exception as error:
             yield lost(job, contender, error)
     reference = None
-    if len(contenders) > len(variants):
-        assert found is not None
+    if found is not None:
         with leaving(PyTorch(*found, "float32", REFERENCE)) as standard:
             reference = first_losses(standard, workload, start, given)
     for entry in entries:
