@@ -77,8 +77,9 @@ def test_a_rehearsal_of_the_conformance_checks(tmp_path):
     rows = rehearsed("conformance", tmp_path)
     assert rows[-1]["reached"] is True
     counts = {row["checked"]: row for row in rows if "checked" in row}
-    for what in ("eager, float32", "compiled, bfloat16", "replayed bit for bit, float32",
-                 "losses, compiled, tf32", "tensorgraph check: portable kernel",
+    for what in ("eager, float32", "launch by launch, tf32", "replayed, bfloat16",
+                 "replayed bit for bit, float32", "losses, compiled, tf32",
+                 "tensorgraph check: portable kernel",
                  "the repository's tests of backend cupy"):  # fmt: skip
         assert counts[what]["count"] > 0 and counts[what]["failures"] == 0, what
 
@@ -145,7 +146,9 @@ def test_a_section_that_crashes_or_overruns_leaves_the_others(tmp_path, monkeypa
 
 
 class Scripted:
-    """A worker of the conformance checks that goes through its script, then ends."""
+    """A worker of the conformance checks that goes through its script, then ends, if it does."""
+
+    hangs = False
 
     def __init__(self, script, begun):
         self.script, self.begun, self.process = script, begun, self
@@ -155,33 +158,45 @@ class Scripted:
         return Scripted(self.script, self.begun)
 
     def poll(self):
+        if self.hangs:
+            return None
         (first, step), rows = self.begun[-1], []
+        self.rows = lambda: [rows.pop(0) for _ in rows[:]]
         for i in range(first, len(self.script), step):
             rows.append({"begun": i, "name": f"check {i}", "of": len(self.script)})
             if self.script[i] == "crash":
-                return self._ended(rows, -11)
+                return -11
+            self.hangs = self.script[i] == "hang"
+            if self.hangs:
+                return None
             why = "CUDA error" if self.script[i] == "poison" else ""
             found = [] if why else self.script[i]
             rows.append({"ended": i, "name": f"check {i}", "found": found, "why": why})
             if why:
-                return self._ended(rows, conformance.RESTART)
-        return self._ended(rows, 0)
-
-    def _ended(self, rows, status):
-        self.rows = lambda: rows
-        return status
+                return conformance.RESTART
+        return 0
 
     def said(self):
         return ":\nlast words"
+
+    def stop(self):
+        self.begun.append("stopped")
+
+
+def checked(script, seconds, tmp_path, monkeypatch):
+    """Which workers were started, and what was noted."""
+    begun, noted = [], []
+    monkeypatch.setattr(conformance, "Part", Scripted(script, begun))
+    setting = Setting(True, True, time.monotonic() + 30)
+    checking = conformance.Checking(setting, noted.append, 7, tmp_path)
+    checking.run(time.monotonic() + seconds)
+    return [x for x in begun if x != "stopped"], noted
 
 
 def test_a_check_that_ends_its_process_leaves_the_others(tmp_path, monkeypatch):
     near, far = ["eager", 1e-6, 1e-5, ""], ["eager", 1e-3, 1e-5, ""]
     script = [[near], "crash", [far], "poison", [near]]
-    begun, noted = [], []
-    monkeypatch.setattr(conformance, "Part", Scripted(script, begun))
-    setting = Setting(True, True, time.monotonic() + 30)
-    conformance.Checking(setting, noted.append, 7, tmp_path).run(setting.deadline)
+    begun, noted = checked(script, 30, tmp_path, monkeypatch)
     assert begun == [[0, 1], [2, 1], [4, 1]]
     failed = {row["failed"]: row for row in noted if "failed" in row}
     assert failed.keys() == {"check 1", "check 2: eager", "check 3"}
@@ -194,26 +209,17 @@ def test_a_check_that_ends_its_process_leaves_the_others(tmp_path, monkeypatch):
     assert not any("left_out" in row for row in noted)
 
 
+def test_a_check_that_does_not_come_back_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(conformance, "PATIENCE", 0.1)
+    begun, noted = checked([[], "hang", []], 30, tmp_path, monkeypatch)
+    assert begun == [[0, 1], [2, 1]]
+    assert noted == [{"failed": "check 1", "why": "not done after 0 s:\nlast words"}]
+
+
 def test_checks_that_time_leaves_out_are_counted(tmp_path, monkeypatch):
-    class Slow(Scripted):
-        def __call__(self, words, folder, **options):
-            return self
-
-        def poll(self):
-            return None
-
-        def rows(self):
-            return [{"begun": 0, "name": "check 0", "of": 9}]
-
-        def stop(self):
-            self.begun.append("stopped")
-
-    slow, noted = Slow([], []), []
-    monkeypatch.setattr(conformance, "Part", slow)
-    setting = Setting(True, True, time.monotonic() + 30)
-    conformance.Checking(setting, noted.append, 7, tmp_path).run(time.monotonic() + 0.2)
-    assert slow.begun == ["stopped"]
-    assert noted == [{"left_out": "9 of 9 checks: their time was over"}]
+    begun, noted = checked([[], "hang", []], 0.2, tmp_path, monkeypatch)
+    assert begun == [[0, 1]]
+    assert noted == [{"left_out": "2 of 3 checks: their time was over"}]
 
 
 def test_relative_norms():

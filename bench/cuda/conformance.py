@@ -23,6 +23,8 @@ WORKERS = 12  # at most: NVRTC compiles on the processors, and each process has 
 TESTS = 0.4  # of the time is for the repository's tests at least
 RESTART = 3  # the exit status of a worker whose GPU answers nothing but an error any more
 FRAMES = 5  # of a traceback that are told
+PATIENCE = 45.0  # seconds that a check may take
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TENSORGRAPH_NUM_THREADS")  # of a worker
 SETTING = "TENSORGRAPH_BENCH_SETTING"
 BACKEND = re.compile(r"^def test\w*\([^)]*\bbackend\b", re.M)
 
@@ -45,9 +47,27 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
     note({"verdict": "conformance", "claim": claim, "reached": right})
 
 
+class Worker:
+    """A process that goes through some of the checks, and the one that it is at."""
+
+    def __init__(self, part: Part, step: int) -> None:
+        self.part, self.step = part, step
+        self.at: int | None = None
+        self.name = "a process of the checks"
+        self.since = time.monotonic()
+
+    def begin(self, row: Row) -> None:
+        self.at, self.name, self.since = row["begun"], row["name"], time.monotonic()
+
+    def stuck(self) -> str:
+        """What is wrong with it, where that is its time."""
+        late = self.at is not None and time.monotonic() - self.since > PATIENCE
+        return f"not done after {PATIENCE:.0f} s" if late else ""
+
+
 class Checking:
-    """All checks, shared among processes that take every so many-th. One that a check ends is
-    started again after that check."""
+    """All checks, shared among processes that take every so many-th. One that a check ends, or
+    that does not come back from it, is started again after that check."""
 
     def __init__(
         self, setting: Setting, note: Callable[[Row], None], seed: int, folder: Path
@@ -56,57 +76,52 @@ class Checking:
         self.counts: dict[str, Row] = {}
         self.count = 0  # of checks there are
         self.done: set[int] = set()
-        self.at: dict[int, Row] = {}  # worker → the check that it began
 
     def run(self, until: float) -> None:
         count = 1 if self.setting.emulated else workers()
-        parts = {i: self._start(i, i, count) for i in range(count)}
+        running = [self._start(i, count) for i in range(count)]
         try:
-            while parts and time.monotonic() < until:
-                for i, part in list(parts.items()):
-                    status = part.process.poll()
-                    self._take(i, part.rows())
-                    if status is None:
-                        continue
-                    del parts[i]
-                    following = self._after(i, status, part, count)
-                    if following is not None:
-                        parts[i] = self._start(i, following, count)
+            while running and time.monotonic() < until:
+                running = [now for worker in running if (now := self._watched(worker)) is not None]
                 time.sleep(0.05)
         finally:
-            for i, part in parts.items():
-                part.stop()
-                self._take(i, part.rows())
+            for worker in running:
+                worker.part.stop()
+                self._take(worker)
         for row in self.counts.values():
             self.note(row)
         left = self.count - len(self.done)
         if left:
             self.note({"left_out": f"{left} of {self.count} checks: their time was over"})
 
-    def _start(self, worker: int, first: int, step: int) -> Part:
+    def _start(self, first: int, step: int) -> Worker:
         words = ["bench.cuda.conformance", *map(str, (first, step, self.seed))]
-        self.at.pop(worker, None)
-        folder = self.folder / f"{worker}-{first}"
-        given = {SETTING: self.setting.text()}
-        return Part(words, folder, alone=False, environment=given)
+        given = {SETTING: self.setting.text(), **dict.fromkeys(THREADS, "1")}
+        part = Part(words, self.folder / str(first), alone=False, environment=given)
+        return Worker(part, step)
 
-    def _after(self, worker: int, status: int, part: Part, step: int) -> int | None:
-        """Where a worker that has ended has to go on; nowhere if it was through."""
+    def _watched(self, worker: Worker) -> Worker | None:
+        """Take what a worker has found: the worker, the one that goes on in its place, or none."""
+        status = worker.part.process.poll()
+        self._take(worker)
+        stuck = worker.stuck()
+        if status is None and not stuck:
+            return worker
+        worker.part.stop()
         if status == 0:
             return None
-        at = self.at.get(worker)
-        if at is None or (status != RESTART and at["begun"] in self.done):
-            self._failed("a process of the checks", f"{ended(status)}{part.said()}")
-            return None
         if status != RESTART:
-            self._failed(at["name"], f"its process {ended(status)}{part.said()}")
-            self.done.add(at["begun"])
-        return int(at["begun"]) + step
+            why = stuck or f"its process {ended(status or 0)}"
+            self._failed(worker.name, f"{why}{worker.part.said()}")
+            if worker.at is None or worker.at in self.done:
+                return None  # no check is to blame, and the next process would end as well
+            self.done.add(worker.at)
+        return self._start((worker.at or 0) + worker.step, worker.step)
 
-    def _take(self, worker: int, rows: list[Row]) -> None:
-        for row in rows:
+    def _take(self, worker: Worker) -> None:
+        for row in worker.part.rows():
             if "begun" in row:
-                self.at[worker] = row
+                worker.begin(row)
                 self.count = row["of"]
             else:
                 self._count(row)
