@@ -16,6 +16,13 @@ def given(case, inputs=None, dtype="float32"):
     return tensors
 
 
+def rolled(inputs):
+    """Other inputs, the floating-point ones in another order: for a run in between, of which
+    nothing may be left."""
+    arrays = map(np.asarray, inputs)
+    return [np.roll(x, 1) if x.dtype.kind == "f" else x for x in arrays]
+
+
 def step_of(case):
     """The op, and the gradients of its sum with weights in the floating inputs."""
     call = case.call or getattr(tg.ops, case.op)

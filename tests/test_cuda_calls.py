@@ -38,7 +38,7 @@ def stream(cupy):
 
 def reaches_cuda(cupy, call):
     """What else is wrong with a call is found before it gets there, and is another error."""
-    with pytest.raises(RuntimeError, match="cudaErrorInsufficientDriver|cudaErrorNoDevice"):
+    with pytest.raises(RuntimeError, match=r"cudaErrorInsufficientDriver|cudaErrorNoDevice"):
         call()
 
 

@@ -3,6 +3,7 @@ device beside eager NumPy, values and gradients, all of it within one graph."""
 
 import numpy as np
 import pytest
+from op_steps import rolled
 from test_cuda_plan import available, emulated  # noqa: F401
 
 import tensorgraph as tg
@@ -40,6 +41,11 @@ CASES = {
     "sum of images' channels": (lambda x: ops.sum(x, axis=1) * x[:, 0], X),
     "sum of rows": (lambda x: ops.sum(x, axis=(0, 1, 2)), X),
     "largest": (lambda x: ops.max(x, axis=(1, 3)), X),
+    "largest of one number": (lambda x: ops.max(x), X[0, 0, 0, 0]),
+    "beside a view of itself": (
+        lambda x: (y := ops.exp(x)) * ops.reshape(ops.reshape(y, shape=(20,)), shape=(4, 5)),
+        numbers(4, 5),
+    ),
     "logsumexp": (lambda x: ops.logsumexp(x, axis=2), X),
     "softmax over rows": (lambda x: ops.softmax(x, axis=2), X),
     "log_softmax over samples": (lambda x: ops.log_softmax(x, axis=0), X),
@@ -81,13 +87,14 @@ EXACT = {
 
 
 def both(step, arrays):
-    """The step eagerly on NumPy, and compiled: by itself, then as a graph."""
+    """The step eagerly on NumPy, and compiled: by itself, then as a graph on other numbers, of
+    which nothing may be left."""
     with tg.use(backend="numpy"):
         want = [x.numpy() for x in step(*map(tg.tensor, arrays))]
     with tg.use(backend="cupy"):
         compiled = tg.compile(step)
-        for _ in range(2):
-            found = [x.numpy() for x in compiled(*map(tg.tensor, arrays))]
+        for given in (arrays, rolled(arrays), arrays):
+            found = [x.numpy() for x in compiled(*map(tg.tensor, given))]
         runner = compiled.plan.runner
     assert all(task.captured for task in runner.planner.tasks), str(compiled.plan)
     return want, found

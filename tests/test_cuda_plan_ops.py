@@ -4,7 +4,7 @@ NumPy."""
 import numpy as np
 import pytest
 from op_cases import ALL
-from op_steps import LEFT_OUT, given, step_of
+from op_steps import LEFT_OUT, given, rolled, step_of
 from test_cuda_plan import available, emulated  # noqa: F401
 
 import tensorgraph as tg
@@ -25,8 +25,8 @@ def test_the_suites_samples(emulated):  # noqa: F811
             continue
         with tg.use(backend="cupy"):
             compiled = tg.compile(step)
-            for _ in range(2):  # by itself, then as a graph
-                found = compiled(*given(case))
+            for inputs in (None, rolled(case.inputs), None):  # by itself, then as a graph
+                found = compiled(*given(case, inputs))
         for x, y in zip(want, found, strict=True):
             x, y = np.asarray(x.numpy()), np.asarray(y.numpy())
             assert (x.shape, x.dtype) == (y.shape, y.dtype), str(case)

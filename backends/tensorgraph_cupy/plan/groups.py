@@ -122,7 +122,7 @@ def grouped(
         first = max(readers.get(call.out, ()), default=-1)
         place = None
         if group is not None:
-            place = _place(made, call, group, first)
+            place = _place(made, call, group, first, roots)
         if place is None:
             place = len(made)
             made.append(Grouped(call, group))
@@ -144,10 +144,15 @@ def _sums_first(calls: Sequence[Call], roots: Mapping[Value, Value]) -> list[Cal
     return sorted(calls, key=lambda call: places[call.out])
 
 
-def _place(made: Sequence[Grouped], call: Call, group: Group, first: int) -> int | None:
-    """The number of the group that the call joins."""
-    if first >= 0 and call.out in made[first].reads and made[first].takes(call, group, feeds=True):
-        return first
+def _place(
+    made: Sequence[Grouped], call: Call, group: Group, first: int, roots: Mapping[Value, Value]
+) -> int | None:
+    """The number of the group that the call joins. None that reads a view of its result, too: what
+    a view shows has to lie in memory before."""
+    if first >= 0 and call.out in made[first].reads:
+        viewed = any(roots.get(x) is call.out for x in made[first].reads)
+        if not viewed and made[first].takes(call, group, feeds=True):
+            return first
     if call.op.name not in SUMS:
         return None
     for number in range(len(made) - 1, first, -1):  # beside another sum of the same values
