@@ -226,7 +226,7 @@ UNSEEN static void call(void (*kernel)(A...), void** arguments, std::index_seque
 template <typename... A>
 static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsigned* block,
                           int shared_bytes, int reverse, const char* given, void** arguments,
-                          const uint64_t* memory_ranges, int count) {
+                          const uint64_t* memory_ranges, int count, int ends) {
     static std::string message;
     std::string declared;
     ((declared += code<A>() + " "), ...);
@@ -256,10 +256,12 @@ static const char* launch(void (*kernel)(A...), const unsigned* grid, const unsi
     const unsigned rounding = _mm_getcsr();
     _mm_setcsr(rounding | 0x8040);  // float32 numbers too small to be normal are 0: -ftz=true
 #endif
-    const unsigned blocks = grid[0] * grid[1] * grid[2];
-    for (unsigned b = 0; b < blocks && !failure; ++b) {
-        const unsigned at = reversed ? blocks - 1 - b : b;
-        blockIdx = {at % grid[0], at / grid[0] % grid[1], at / (grid[0] * grid[1])};
+    const uint64_t blocks = (uint64_t)grid[0] * grid[1] * grid[2];
+    for (uint64_t b = 0; b < blocks && !failure; ++b) {
+        if (ends && b == (uint64_t)ends && b < blocks - ends) b = blocks - ends;
+        const uint64_t at = reversed ? blocks - 1 - b : b;
+        blockIdx = {unsigned(at % grid[0]), unsigned(at / grid[0] % grid[1]),
+                    unsigned(at / grid[0] / grid[1])};
         if (__start_shared_of_block)  // NaN: no block finds what the last one left
             std::memset(__start_shared_of_block, 0xFF,
                         __stop_shared_of_block - __start_shared_of_block);

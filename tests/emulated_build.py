@@ -49,9 +49,9 @@ def library(source):
     starts = [
         f'extern "C" const char* launch_{name}(const unsigned* grid, const unsigned* block, '
         "int shared, int backwards, const char* kinds, void** arguments, const uint64_t* known, "
-        "int count) {\n"
+        "int count, int ends) {\n"
         f"    return emulation::launch({name}, grid, block, shared, backwards, kinds, arguments, "
-        "known, count);\n}"
+        "known, count, ends);\n}"
         for name in names
     ]
     folder = _precompiled_header()

@@ -54,6 +54,7 @@ class EmulatedDevice:
 
     name = "emulated"
     processors = 4
+    ends = 0  # so many of the first and last blocks of each launch run alone; 0: all
 
     def __init__(self, libraries=None, *, backwards=False, machine=None):
         self.machine = machine or Machine(libraries or {}, backwards)
@@ -92,7 +93,7 @@ class EmulatedDevice:
             )
             failure = run(
                 *(*sizes, shared_bytes, self.machine.backwards, kinds_text, pointers),
-                *(known, len(known) // 2),
+                *(known, len(known) // 2, self.ends),
             )
             if failure:
                 raise RuntimeError(f"{function}: {failure.decode()}")
