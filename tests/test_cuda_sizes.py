@@ -114,7 +114,7 @@ def test_resampling(large, size):
     columns, across, _ = made(large, (1, 1, 2))
     places[0, :, 0], across[0, 0] = (1, 0), (0.5, 1)
     given[-1] = np.arange(16).reshape(2, 2, 4)
-    shapes = ((rows, (1, 2, 1)), (columns, (1, 1, 2)))
-    resample.resample(large, SINGLE, (n, 2, 2, 4), (2, 2), x, y, *shapes)
+    where = ((rows, (0, 1, 0)), (columns, (0, 0, 1)))  # and strides
+    resample.resample(large, SINGLE, (n, 2, 2, 4), (2, 2), x, y, *where)
     want = np.stack([given[-1, ::-1].mean(1), given[-1, ::-1, 1]], 1)
     np.testing.assert_array_equal(out[-1], want)
