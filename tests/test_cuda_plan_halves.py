@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from test_cuda_plan import available, emulated  # noqa: F401
+from emulated_device import available
+from test_cuda_plan import emulated  # noqa: F401
 
 import tensorgraph as tg
 

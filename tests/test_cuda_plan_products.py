@@ -5,12 +5,14 @@ import numpy as np
 import pytest
 from cublaslt_double import CublasltDouble, RealDescriptors
 from cuda_libraries import opened
+from cuda_training import ADAM, WORKLOADS, Training
 from emulated_backend import EmulatedBackend, WatchfulDevice
+from emulated_device import available
 from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.lib import choices, loading
 from tensorgraph_cupy.lib.cublaslt import EPILOGUES, Cublaslt
 from tensorgraph_cupy.plan import stems
-from test_cuda_plan import ADAM, WORKLOADS, Training, available, check_memory, emulated  # noqa: F401
+from test_cuda_plan import check_memory, emulated  # noqa: F401
 
 import tensorgraph as tg
 from tensorgraph import execute
