@@ -1,8 +1,9 @@
 """Plans for a GPU that is only described: which launches a step would be, of which nothing runs."""
 
 from cuda_libraries import opened
-from emulated_backend import EmulatedBackend
+from emulated_backend import EmulatedBackend, HostArrays
 from tensorgraph_cupy.device import Memory
+from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.plan.placement import Placement
 from tensorgraph_cupy.plan.planner import Planner, segments
 from tensorgraph_walks.record import Recording, tensors_in
@@ -57,12 +58,19 @@ class Described:
         pass
 
 
+class NumpyArrays(HostArrays):
+    """What was recorded on NumPy; nothing reads it."""
+
+    address = Arrays.address
+
+
 class Planned:
     """A step's plan. ``asked``: task → what it asks the device for."""
 
     def __init__(self, program):
         self.device = Described()
         backend = EmulatedBackend(self.device)
+        backend.arrays = NumpyArrays(backend.xp, self.device)
         self.planner = Planner(program, backend, self.device)
         self.tasks = self.planner.tasks
         self.program, self.layout = self.planner.program, self.planner.layout

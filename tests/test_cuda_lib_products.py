@@ -10,9 +10,10 @@ import test_cuda_lib_matmul
 from cublaslt_double import CublasltDouble
 from cuda_libraries import opened
 from emulated_device import EmulatedDevice
-from tensorgraph_cupy.kernels import matmul
+from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.lib import UnsupportedError
+from tensorgraph_cupy.lib.convolution import Convolution
 from tensorgraph_cupy.lib.cublaslt import Cublaslt
 from test_cuda_lib_matmul import close, draw, run
 
@@ -24,6 +25,7 @@ device, arrays = test_cuda_lib_matmul.device, test_cuda_lib_matmul.arrays  # fix
 
 def test_a_graph_takes_products_and_replays_them(device, arrays):
     x, y, out, bias = draw(4, 5), draw(5, 6), np.zeros((4, 6), np.float32), draw(6)
+    device.library("cublaslt")  # captures open nothing
     replay = device.capture(lambda: run(device, arrays, x, y, "bias", bias, out=out))
     other = np.full(6, 100, np.float32)
     run(device, arrays, draw(4, 5), draw(5, 6), "bias", other)  # the same plan, another bias
@@ -32,6 +34,19 @@ def test_a_graph_takes_products_and_replays_them(device, arrays):
         x *= 2
         replay()
         close(out, x @ y + bias)
+
+
+def test_a_product_that_cublaslt_lacks_is_a_convolution_of_cudnns():
+    libraries = {**opened(), "cublaslt": lambda d: Cublaslt(CublasltDouble(d, {6}), d)}
+    device = EmulatedDevice(libraries)
+    x, w, bias, y = draw(2, 5, 6, 3), draw(4, 3), draw(4), np.zeros((2, 5, 6, 4), np.float32)
+    sizes = (2, 3, 4, (5, 6), (1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1))
+    problem = Convolution("y", *sizes, epilogue="bias_relu")
+    assert conv.scratch(device, problem) == 0
+    held = {"x": x, "w": w, "y": y, "bias": bias}
+    conv.launch(device, problem, **{name: array.ctypes.data for name, array in held.items()})
+    close(y, np.maximum(x @ w.T + bias, 0))
+    assert device.library("cudnn").frontend.calls
 
 
 def test_plans_are_kept_by_what_they_depend_on(device, arrays):

@@ -128,10 +128,13 @@ def blank(shape: Sequence[int], dtype: str) -> Any:
 
 
 def _ops() -> Iterator[Op[...]]:
-    """All that are declared, those that no user calls too."""
+    """All that are declared, those that no user calls too; but not those within a function."""
     for name, module in Op.declared.items():
         found = vars(importlib.import_module(module)).get(name)
-        yield found if isinstance(found, Op) else getattr(tg.ops, name)
+        if isinstance(found, Op):
+            yield found
+        elif name in tg.plugins.ops:
+            yield tg.plugins.ops[name]
 
 
 def _made(op: Op[...], *arrays: Any, **params: Any) -> Any:

@@ -15,14 +15,16 @@ from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.lib import MissingError, UnsupportedError
 from tensorgraph_cupy.lib.choices import fastest
 from tensorgraph_cupy.lib.convolution import Convolution, Ints, Pairs
+from tensorgraph_cupy.lib.cublaslt import Cublaslt
 from tensorgraph_cupy.lib.cudnn import Cudnn, Plan
 
+ALIGNED = 256  # an address that stands for all that are as well aligned
 PRODUCT = -1  # among the numbers of cuDNN's plans: as a product, which was faster than those
 
 
 def scratch(device: Any, problem: Convolution) -> int:
     """The bytes that ``launch`` needs besides: where cuDNN has no plan, or is not here."""
-    has = problem.is_product() or plan_of(device, problem) is not None
+    has = _is_product(device, problem) or _plan(device, problem) is not None
     return 0 if has else windows.scratch(problem)
 
 
@@ -32,9 +34,9 @@ def launch(
     """Compute the one of x, w and y that ``problem.kind`` names from the others, by addresses;
     ``scratch`` is that of as many bytes as the function of that name says."""
     given = {"x": x, "w": w, "y": y, "bias": bias}
-    if problem.is_product() and not _is_cudnn_faster(device, problem):
+    if _is_product(device, problem):
         _multiply(device, problem, given)
-    elif (plan := plan_of(device, problem)) is not None:
+    elif (plan := _plan(device, problem)) is not None:
         device.library("cudnn").run(plan, given)
     else:
         windows.launch(device, problem, scratch=scratch, **given)
@@ -48,7 +50,7 @@ def _cudnn(device: Any) -> Cudnn | None:
     return library
 
 
-def plan_of(device: Any, problem: Convolution) -> Plan | None:
+def _plan(device: Any, problem: Convolution) -> Plan | None:
     """cuDNN's plan; None where it has none or is not here."""
     try:
         library = _cudnn(device)
@@ -57,19 +59,31 @@ def plan_of(device: Any, problem: Convolution) -> Plan | None:
         return None
 
 
-def _is_cudnn_faster(device: Any, problem: Convolution) -> bool:
-    """Whether a product was measured to be slower than a plan, which there still is."""
-    library = _cudnn(device)
-    if library is None or library.choices.get(problem) in (None, PRODUCT):
+def _is_product(device: Any, problem: Convolution) -> bool:
+    """Whether it is a product that cuBLASLt has, and was not measured to be slower than a plan of
+    cuDNN's, which there still is."""
+    if not problem.is_product():
         return False
-    return plan_of(device, problem) is not None
+    aligned = matmul.Epilogue(problem.epilogue, ALIGNED)
+    operands = _matrices(problem, dict.fromkeys("xwy", ALIGNED))
+    try:
+        library: Cublaslt = device.library("cublaslt")
+        for needed, _ in matmul.products(*operands, problem.arithmetic, aligned):
+            library.plan(needed)
+    except (MissingError, UnsupportedError):
+        return False
+    plans = _cudnn(device)
+    if plans is None or plans.choices.get(problem) in (None, PRODUCT):
+        return True
+    return _plan(device, problem) is None
 
 
 def tune(device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int = 0) -> None:
     """Find the fastest way on these addresses, whose results are overwritten; it is taken from
     then on. It takes a second or so, unless it was found before."""
     given = {"x": x, "w": w, "y": y, "bias": bias}
-    if problem.is_product():
+    product = _is_product(device, problem)
+    if product:
         _multiply(device, problem, given, tuned=True)
     library = _cudnn(device)
     if library is None or library.choices.get(problem) is not None:
@@ -78,7 +92,7 @@ def tune(device: Any, problem: Convolution, *, x: int, w: int, y: int, bias: int
     with contextlib.suppress(UnsupportedError):
         numbers += library.candidates(problem)
         ways += [partial(library.run, library.plan(problem, n), given) for n in numbers]
-    if problem.is_product():
+    if product:
         numbers.append(PRODUCT)
         ways.append(partial(_multiply, device, problem, given))
     if len(ways) > 0:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels import conv, matmul, windows
+from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.lib import UnsupportedError
@@ -147,7 +147,7 @@ def convolution(
     geometry = (p["stride"], p["padding"], p["dilation"], p["groups"])
     sizes = (x[0], x[1], y[1], x[2:], w[2:])
     problem = Convolution(kind, *sizes, *geometry, dtype, setting.arithmetic, besides.name)
-    needed = 0 if _has_plan(problem, setting) else windows.scratch(problem)
+    needed = conv.scratch(setting.device, problem)
     if needed and (besides is not PLAIN or not setting.has("cublaslt")):
         return None
 
@@ -160,9 +160,3 @@ def convolution(
         return _tuned(partial(conv.tune, problem=problem, **where), run)
 
     return make
-
-
-def _has_plan(problem: Convolution, setting: Setting) -> bool:
-    if problem.is_product():
-        return setting.has("cublaslt")
-    return conv.plan_of(setting.device, problem) is not None
