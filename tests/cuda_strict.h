@@ -7,8 +7,6 @@
 // barrier between them, or in two blocks, of which the later did not learn by an atomic counter,
 // after fences, that the earlier is done.
 
-#define UNSEEN __attribute__((no_sanitize("thread"), no_sanitize("undefined")))
-
 namespace emulation {
 
 // Intervals are the times between two barriers of a block, counted through the whole launch.
@@ -33,21 +31,14 @@ static std::vector<uint32_t> fences;
 static std::vector<size_t> acquired;  // releases that this block knows of
 static uint32_t interval, block_begin, acquired_at;
 static int acquirer;
-static bool watching;  // kernels' accesses, not those of the emulation itself
-static const uint64_t* ranges;  // the device's memory: begin, end, begin, … in order
+static const uint64_t* ranges;
 static int range_count;
 static const unsigned char* dynamic_end;
 extern "C" unsigned char __ehdr_start[] __attribute__((visibility("hidden")));  // this library
 extern "C" unsigned char _end[] __attribute__((visibility("hidden")));
 
-struct Unwatched {
-    const bool before = watching;
-    UNSEEN Unwatched() { watching = false; }
-    UNSEEN ~Unwatched() { watching = before; }
-};
-
 template <typename... Parts>
-[[noreturn]] UNSEEN static void fail(const char* format, Parts... parts) {
+[[noreturn]] static void fail(const char* format, Parts... parts) {
     static char text[400];
     watching = false;
     std::snprintf(text, sizeof text, format, parts...);
@@ -55,13 +46,13 @@ template <typename... Parts>
     _longjmp(scheduler, 1);
 }
 
-UNSEEN static bool within(uintptr_t at, const void* begin, const void* end) {
+static bool within(uintptr_t at, const void* begin, const void* end) {
     return at >= (uintptr_t)begin && at < (uintptr_t)end;
 }
 
 // Whether another block's access is known to be over: it fenced, came to a barrier and then to a
 // counter, where this block found all others; and this thread has met a barrier since.
-UNSEEN static bool is_acquired(uint32_t when, uint16_t thread) {
+static bool is_acquired(uint32_t when, uint16_t thread) {
     if (acquired_at == interval && running->thread != acquirer) return false;
     for (size_t i : acquired) {
         const Release& r = releases[i];
@@ -72,12 +63,12 @@ UNSEEN static bool is_acquired(uint32_t when, uint16_t thread) {
     return false;
 }
 
-UNSEEN static bool conflicts(uint32_t when, uint16_t thread, bool shared) {
+static bool conflicts(uint32_t when, uint16_t thread, bool shared) {
     if (when >= block_begin) return when == interval && thread != running->thread;
     return when && !shared && !is_acquired(when, thread);
 }
 
-UNSEEN static Seen& seen(uintptr_t byte) {
+static Seen& seen(uintptr_t byte) {
     static uintptr_t number;
     static Seen* page;
     if (pages.empty() || byte / PAGE != number) {
@@ -90,7 +81,7 @@ UNSEEN static Seen& seen(uintptr_t byte) {
 }
 
 // One byte is read or written by the thread that runs.
-UNSEEN static void note(Seen& s, const char* what, bool writes, bool atomic, bool shared) {
+static void note(Seen& s, const char* what, bool writes, bool atomic, bool shared) {
     const uint16_t self = atomic ? ATOMIC : (uint16_t)running->thread;
     const bool both_atomic = atomic && s.writer == ATOMIC;
     bool race = !both_atomic && conflicts(s.written, s.writer, shared);
@@ -116,7 +107,7 @@ UNSEEN static void note(Seen& s, const char* what, bool writes, bool atomic, boo
     }
 }
 
-UNSEEN static void access(uintptr_t at, size_t size, bool writes, bool atomic = false) {
+static void access(uintptr_t at, size_t size, bool writes, bool atomic = false) {
     if (!watching || within(at, running->stack, running->stack + sizeof running->stack)) return;
     const Unwatched guard;
     const char* what = writes ? "writes" : "reads";
@@ -143,16 +134,16 @@ UNSEEN static void access(uintptr_t at, size_t size, bool writes, bool atomic = 
     }
 }
 
-UNSEEN static void begin_launch(const uint64_t* given, int count, int shared_bytes) {
+static void begin_launch(const Launch& launch) {
     pages.clear();
     releases.clear();
     interval = 0;
-    ranges = given;
-    range_count = count;
-    dynamic_end = dynamic_shared + shared_bytes;
+    ranges = launch.ranges;
+    range_count = launch.range_count;
+    dynamic_end = dynamic_shared + launch.shared_bytes;
 }
 
-UNSEEN static void begin_block() {
+static void begin_block() {
     block_begin = ++interval;
     acquired.clear();
     acquired_at = 0;
@@ -160,7 +151,7 @@ UNSEEN static void begin_block() {
 }
 
 // What a thread does to a counter: its block's writes are known to the block that comes last.
-UNSEEN static void at_counter(const void* counter, bool last) {
+void at_counter(const void* counter, bool last) {
     if (last) {
         for (size_t i = 0; i < releases.size(); ++i)
             if (releases[i].counter == counter) acquired.push_back(i);
@@ -170,7 +161,11 @@ UNSEEN static void at_counter(const void* counter, bool last) {
     releases.push_back(Release{counter, block_begin, interval, running->thread, fences});
 }
 
-UNSEEN static void aligned(const void* at, size_t size) {  // -fsanitize=alignment leaves out some
+void at_atomic(const void* at, size_t size) { access((uintptr_t)at, size, true, true); }
+
+void fence() { fences[running->thread] = interval; }
+
+static void aligned(const void* at, size_t size) {  // -fsanitize=alignment leaves out some
     if (watching && (uintptr_t)at % size)
         fail("%zu bytes at %p, which is no multiple of what is loaded or stored", size, at);
 }
@@ -180,7 +175,7 @@ struct Place {  // as g++ writes it
     uint32_t line, column;
 };
 
-UNSEEN static void undefined(const void* where, const char* what) {
+static void undefined(const void* where, const char* what) {
     if (!watching) return;
     const Place* place = static_cast<const Place*>(where);
     fail("%s, line %u: %s", place->file ? place->file : "?", place->line, what);
@@ -189,33 +184,32 @@ UNSEEN static void undefined(const void* where, const char* what) {
 }  // namespace emulation
 
 #define ACCESSES(bytes)                                                       \
-    UNSEEN void __tsan_read##bytes(void* at) {                                \
+    void __tsan_read##bytes(void* at) {                                \
         emulation::access((uintptr_t)at, bytes, false);                       \
         emulation::aligned(at, bytes);                                        \
     }                                                                         \
-    UNSEEN void __tsan_write##bytes(void* at) {                               \
+    void __tsan_write##bytes(void* at) {                               \
         emulation::access((uintptr_t)at, bytes, true);                        \
         emulation::aligned(at, bytes);                                        \
     }
 #define UNDEFINED(name, what) \
-    UNSEEN void __ubsan_handle_##name(void* where, ...) { emulation::undefined(where, what); }
+    void __ubsan_handle_##name(void* where, ...) { emulation::undefined(where, what); }
 
 extern "C" {
-#pragma GCC visibility push(hidden)
 ACCESSES(1)
 ACCESSES(2)
 ACCESSES(4)
 ACCESSES(8)
 ACCESSES(16)
-UNSEEN void __tsan_read_range(void* at, size_t size) {
+void __tsan_read_range(void* at, size_t size) {
     emulation::access((uintptr_t)at, size, false);
 }
-UNSEEN void __tsan_write_range(void* at, size_t size) {
+void __tsan_write_range(void* at, size_t size) {
     emulation::access((uintptr_t)at, size, true);
 }
-UNSEEN void __tsan_init() {}
-UNSEEN void __tsan_func_entry(void*) {}
-UNSEEN void __tsan_func_exit() {}
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
 UNDEFINED(type_mismatch_v1, "an address that is no multiple of what is loaded or stored")
 UNDEFINED(add_overflow, "a sum overflows")
 UNDEFINED(sub_overflow, "a difference overflows")
@@ -224,26 +218,5 @@ UNDEFINED(negate_overflow, "a negation overflows")
 UNDEFINED(divrem_overflow, "a division by zero, or one that overflows")
 UNDEFINED(shift_out_of_bounds, "bits are shifted too far")
 UNDEFINED(out_of_bounds, "an index beyond an array")
-#pragma GCC visibility pop
 }
 
-UNSEEN static inline void __threadfence() {
-    const emulation::Unwatched guard;
-    emulation::fences[emulation::running->thread] = emulation::interval;
-}
-template <typename T, typename U>
-UNSEEN static inline T atomicAdd(T* to, U x) {
-    emulation::access((uintptr_t)to, sizeof(T), true, true);
-    const emulation::Unwatched guard;
-    T old = *to;
-    *to += (T)x;
-    return old;
-}
-UNSEEN static inline unsigned atomicInc(unsigned* to, unsigned limit) {
-    emulation::access((uintptr_t)to, sizeof *to, true, true);
-    const emulation::Unwatched guard;
-    const unsigned old = *to;
-    *to = old >= limit ? 0 : old + 1;
-    emulation::at_counter(to, old >= limit);
-    return old;
-}

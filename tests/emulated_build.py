@@ -1,4 +1,7 @@
-"""CUDA sources as libraries for this machine's processor, kept on the disk by their text."""
+"""CUDA sources as libraries for this machine's processor, kept on the disk by their text.
+
+Each is compiled with cuda_on_cpu.h and linked with cuda_on_cpu.cpp, which runs it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-HEADER = Path(__file__).with_name("cuda_on_cpu.h")
-STRICT = Path(__file__).with_name("cuda_strict.h")
-FLAGS = ["-std=c++17", "-Og", "-fPIC", "-fno-strict-aliasing", "-Wall", "-Werror"]
-FLAGS += ["-Wno-unused", "-Wno-unknown-pragmas", "-Wno-bool-compare"]
+HERE = Path(__file__).parent
+HEADER, MACHINE, STRICT = "cuda_on_cpu.h", "cuda_on_cpu.cpp", "cuda_strict.h"
+FLAGS = ["-std=c++17", "-fPIC", "-Wall", "-Werror", "-fno-threadsafe-statics"]
+KERNEL_FLAGS = ["-Og", "-fno-strict-aliasing"]
+KERNEL_FLAGS += ["-Wno-unused", "-Wno-unknown-pragmas", "-Wno-bool-compare"]
 # These call the functions of cuda_strict.h; g++'s own libraries for them are not linked.
-FLAGS += ["-fsanitize=thread", "-fno-threadsafe-statics"]
-FLAGS += ["-fsanitize=alignment,signed-integer-overflow,shift,integer-divide-by-zero,bounds"]
+KERNEL_FLAGS += ["-fsanitize=thread", "--param=tsan-instrument-func-entry-exit=0"]
+KERNEL_FLAGS += ["-fsanitize=alignment,signed-integer-overflow,shift,integer-divide-by-zero,bounds"]
 
 
 def _contracts():
@@ -29,7 +33,7 @@ def _contracts():
     return ["-ffp-contract=fast", "-mfma"] if able else []
 
 
-FLAGS += _contracts()
+KERNEL_FLAGS += _contracts()
 
 
 def available():
@@ -47,14 +51,14 @@ def library(source):
     )
     names = re.findall(r"^(?:KERNEL|extern \"C\" __global__ void)\s+(\w+)\(", source, re.M)
     starts = [
-        f'extern "C" const char* launch_{name}(const unsigned* grid, const unsigned* block, '
-        "int shared, int backwards, const char* kinds, void** arguments, const uint64_t* known, "
-        "int count, int ends) {\n"
-        f"    return emulation::launch({name}, grid, block, shared, backwards, kinds, arguments, "
-        "known, count, ends);\n}"
+        f'extern "C" __attribute__((visibility("default"))) const char* launch_{name}('
+        "const unsigned* grid, const unsigned* block, int shared, int reversed, const char* kinds, "
+        "void** arguments, const uint64_t* ranges, int count, int ends) {\n"
+        f"    return emulation::start({name}, kinds, arguments, "
+        "{grid, block, shared, reversed, ranges, count, ends});\n}"
         for name in names
     ]
-    folder = _precompiled_header()
+    folder = _machine()
     text = "\n".join([text, *starts])
     path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.so"
     if not path.exists():
@@ -62,8 +66,8 @@ def library(source):
         main.write_text(text)
         try:
             made = main.with_suffix(".o")
-            _compile(*FLAGS, "-c", "-x", "c++", "-include", folder / HEADER.name, main, to=made)
-            _compile("-shared", "-Wl,-z,defs", made, to=path)
+            _compile(*FLAGS, *KERNEL_FLAGS, "-c", "-include", folder / HEADER, main, to=made)
+            _compile("-shared", "-Wl,-z,defs", made, folder / "machine.o", to=path)
         except RuntimeError as error:
             raise RuntimeError(f"{names}, in {main}: {error}") from None
         main.unlink()
@@ -75,19 +79,21 @@ def library(source):
 
 
 @functools.cache
-def _precompiled_header():
-    """The folder that holds what is compiled with the header as it is now."""
-    text = HEADER.read_text().replace(f'#include "{STRICT.name}"', STRICT.read_text())
-    key = hashlib.sha256(f"{text} {FLAGS}".encode()).hexdigest()[:24]
+def _machine():
+    """The folder of what runs kernels, compiled, and of what is compiled with it as it is now."""
+    texts = {name: (HERE / name).read_text() for name in (HEADER, MACHINE, STRICT)}
+    key = hashlib.sha256(f"{texts} {FLAGS} {KERNEL_FLAGS}".encode()).hexdigest()[:24]
     own = Path(tempfile.gettempdir(), f"tensorgraph-cuda-on-cpu-{os.getuid()}")
     own.mkdir(mode=0o700, exist_ok=True)
     assert own.stat().st_uid == os.getuid(), f"{own}, whose libraries are run, is somebody else's"
     folder = own / key
     folder.mkdir(exist_ok=True)
-    header = folder / HEADER.name
-    if not header.with_suffix(".h.gch").exists():
-        header.write_text(text)
-        _compile(*FLAGS, "-x", "c++-header", header, to=header.with_suffix(".h.gch"))
+    if not (folder / f"{HEADER}.gch").exists():
+        for name, text in texts.items():
+            (folder / name).write_text(text)
+        _compile(*FLAGS, "-O2", "-c", folder / MACHINE, to=folder / "machine.o")
+        kernels = [*FLAGS, *KERNEL_FLAGS, "-x", "c++-header"]
+        _compile(*kernels, folder / HEADER, to=folder / f"{HEADER}.gch")
     return folder
 
 

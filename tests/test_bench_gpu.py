@@ -64,6 +64,7 @@ def rehearsed(section, tmp_path):
     return found["sections"][section]["rows"]
 
 
+@pytest.mark.slow  # g++ compiles each kernel anew
 @pytest.mark.skipif(not available(), reason="g++ is not installed")
 def test_a_rehearsal(tmp_path):
     rows = rehearsed("leak", tmp_path)
