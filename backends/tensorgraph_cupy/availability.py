@@ -7,9 +7,8 @@ import sys
 from typing import Any
 
 from tensorgraph.errors import BackendError
-from tensorgraph_cupy.lib import loading
+from tensorgraph_cupy.lib import EXTRA, first_line, loading
 
-EXTRA = "pip install 'tensorgraph[cuda]' brings it"
 ELSE = "or choose backend 'numpy'"
 
 
@@ -28,7 +27,7 @@ def load() -> Any:
         raise BackendError(f"the package cupy is not installed; {EXTRA}, {ELSE}") from error
     except ImportError as error:
         raise BackendError(
-            f"the package cupy cannot be imported: {_line(error)}; install it anew: "
+            f"the package cupy cannot be imported: {first_line(error)}; install it anew: "
             "pip install --force-reinstall 'tensorgraph[cuda]'"
         ) from error
     _check_driver(cupy.cuda.runtime)
@@ -40,7 +39,8 @@ def load() -> Any:
     except Exception as error:
         raise BackendError(
             f"there is a GPU, but a first product on it failed: {type(error).__name__}: "
-            f"{_line(error)}; nvidia-smi shows whether it is healthy and has memory left, {ELSE}"
+            f"{first_line(error)}; nvidia-smi shows whether it is healthy and has memory left, "
+            f"{ELSE}"
         ) from error
     return cupy
 
@@ -89,7 +89,7 @@ def _check_devices(runtime: Any) -> None:
     try:
         found = runtime.getDeviceCount()
     except RuntimeError as error:
-        found, reason = 0, f" ({_line(error)})"
+        found, reason = 0, f" ({first_line(error)})"
     if not found:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         hidden = "" if visible is None else f"; CUDA_VISIBLE_DEVICES={visible} may hide it"
@@ -106,16 +106,12 @@ def _check_libraries(cupy: Any) -> None:
     except (ImportError, RuntimeError, AttributeError) as error:
         raise BackendError(
             f"NVRTC, which compiles CuPy's kernels, is missing (nvidia-cuda-nvrtc): {EXTRA}; "
-            f"{_line(error)}"
+            f"{first_line(error)}"
         ) from error
     try:
         _ = cupy.cuda.cublas  # CuPy imports it when it is asked for
     except (ImportError, RuntimeError, AttributeError) as error:
         raise BackendError(
             f"cuBLAS, which multiplies matrices, is missing (nvidia-cublas): {EXTRA}; "
-            f"{_line(error)}"
+            f"{first_line(error)}"
         ) from error
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,14 +1,14 @@
-// Windows of channels-last images as the rows of a matrix, and back: a convolution is then a product.
+// Windows of channels-last images as the rows of a matrix, and back: a convolution is then a
+// product.
 //
 // A row holds what one window sees: for each group of channels, for each element of the filter, the
-// channels of the group. A 3x3 filter copies each pixel nine times: that is the price, in memory, of
-// a convolution that needs nothing but a product of matrices.
+// channels of the group. A 3x3 filter copies each pixel nine times: that is the price, in memory,
+// of a convolution that needs nothing but a product of matrices.
 //
-// Macros fix the windows for each axis, so that divisions are by constants: K elements, STRIDE apart
-// from window to window, PADDING before the first, DILATION within a window. A thread takes WIDTH
-// neighbouring channels of a group.
+// Macros fix the windows for each axis, so that divisions are by constants: K elements, STRIDE
+// apart from window to window, PADDING before the first, DILATION within a window. A thread takes
+// WIDTH neighbouring channels of a group.
 #include "common.cuh"
-
 
 // The rows of the matrix: zero where a window reaches beyond the image.
 KERNEL gather_windows(const STORAGE* __restrict__ images, STORAGE* __restrict__ rows, Count in0,
@@ -46,11 +46,12 @@ __device__ __forceinline__ Count window(Count at, Count k, Count n, int stride, 
     return from >= 0 && from % stride == 0 && from / stride < n ? from / stride : -1;
 }
 
-// The sum of all that windows hold of each pixel. Each pixel asks the windows that see it, so nothing
-// is added atomically, and every run gives the same bits. Rows are float, whatever images are.
-KERNEL sum_windows(const float* __restrict__ rows, STORAGE* __restrict__ images, Count in0, Count in1,
-                   Count in2, Count out0, Count out1, Count out2, Count groups, Count channels,
-                   Count packs) {
+// The sum of all that windows hold of each pixel. Each pixel asks the windows that see it, so
+// nothing is added atomically, and every run gives the same bits. Rows are float, whatever images
+// are.
+KERNEL sum_windows(const float* __restrict__ rows, STORAGE* __restrict__ images, Count in0,
+                   Count in1, Count in2, Count out0, Count out1, Count out2, Count groups,
+                   Count channels, Count packs) {
     for (Count i = thread_number(); i < packs; i += thread_count()) {
         Count rest = i;
         const Count channel = rest % (channels / WIDTH) * WIDTH;

@@ -9,6 +9,7 @@ import numpy
 
 from tensorgraph_cupy.device import CudaDevice, Device, Memory
 from tensorgraph_cupy.kernels.reduce import new_workspace
+from tensorgraph_cupy.kernels.space import order_of
 
 Ints = tuple[int, ...]
 
@@ -61,7 +62,7 @@ class Arrays:
         """The array itself, if its memory is channels last without gaps, or else a copy."""
         if x.ndim < 3:
             return x if x.flags.c_contiguous else self.xp.ascontiguousarray(x)
-        memory = x.transpose(0, *range(2, x.ndim), 1)
+        memory = x.transpose(order_of(x.ndim))
         return self.xp.ascontiguousarray(memory).transpose(_first(x.ndim))
 
 

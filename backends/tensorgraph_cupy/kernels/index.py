@@ -9,10 +9,9 @@ from numpy import int32, int64
 from tensorgraph_cupy.cuda import source
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.launching import THREADS, WIDE, grid, pack, sized
-from tensorgraph_cupy.kernels.spelling import SIZES, TYPES
+from tensorgraph_cupy.kernels.spelling import SIZES, TYPES, WORDS
 
 Three = tuple[int, int, int]
-WORDS = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}  # to move elements of so many bytes
 
 
 def take(

@@ -79,41 +79,27 @@ def _rows(shape: Ints) -> tuple[int, int]:
 def label_cross_entropy(
     arrays: Arrays, x: Any, labels: Any, *, ignore_index: int, reduction: str
 ) -> Any:
-    xp = arrays.xp
-    out = xp.empty(labels.shape if reduction == "none" else (), x.dtype)
-    x, labels = arrays.channels_last(x), xp.ascontiguousarray(labels)  # a label for each row
-    label_loss(
-        arrays.device,
-        "float32",
-        _rows(x.shape),
-        arrays.address(x),
-        arrays.address(labels),
-        ignore_index=ignore_index,
-        reduction=reduction,
-        workspace=arrays.workspace,
-        losses=arrays.address(out),
-    )
+    out = arrays.xp.empty(labels.shape if reduction == "none" else (), x.dtype)
+    how = {"ignore_index": ignore_index, "reduction": reduction}
+    _label_loss(arrays, x, labels, how, losses=out)
     return out
 
 
 def label_cross_entropy_input(
     arrays: Arrays, g: Any, x: Any, labels: Any, *, ignore_index: int, reduction: str
 ) -> Any:
-    x, labels, g = arrays.channels_last(x), *map(arrays.xp.ascontiguousarray, (labels, g))
     out = arrays.empty(x.shape, x.dtype)
-    label_loss(
-        arrays.device,
-        "float32",
-        _rows(x.shape),
-        arrays.address(x),
-        arrays.address(labels),
-        ignore_index=ignore_index,
-        reduction=reduction,
-        workspace=arrays.workspace,
-        g=arrays.address(g),
-        gradient=arrays.address(out),
-    )
+    how = {"ignore_index": ignore_index, "reduction": reduction}
+    _label_loss(arrays, x, labels, how, g=arrays.xp.ascontiguousarray(g), gradient=out)
     return out
+
+
+def _label_loss(arrays: Arrays, x: Any, labels: Any, how: dict[str, Any], **wanted: Any) -> None:
+    """``wanted``: the arrays that ``label_loss`` names."""
+    x, labels = arrays.channels_last(x), arrays.xp.ascontiguousarray(labels)  # one for each row
+    sizes, given = _rows(x.shape), (arrays.address(x), arrays.address(labels))
+    how = {**how, **{name: arrays.address(array) for name, array in wanted.items()}}
+    label_loss(arrays.device, "float32", sizes, *given, workspace=arrays.workspace, **how)
 
 
 def softmax_array(arrays: Arrays, x: Any, *, axis: int) -> Any:

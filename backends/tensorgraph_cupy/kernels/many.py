@@ -13,10 +13,9 @@ from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.device import Device, Memory
 from tensorgraph_cupy.kernels.chain import HEAD, Chain, members
 from tensorgraph_cupy.kernels.elementwise import Ints, fitting
-from tensorgraph_cupy.kernels.launching import BLOCKS_EACH
+from tensorgraph_cupy.kernels.launching import BLOCKS_EACH, THREADS
 from tensorgraph_cupy.kernels.spelling import TYPES
 
-THREADS = 256
 EACH = 16  # packs at most that a thread takes; fewer where all of them would not fill the GPU
 
 Kind = tuple[Chain, int]  # with how many neighbours a thread takes at a time

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from tensorgraph.spec import Shaped
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.kernels.precision import arithmetic, factor
-from tensorgraph_cupy.kernels.view import BYTES, View, view
+from tensorgraph_cupy.kernels.spelling import SIZES
+from tensorgraph_cupy.kernels.view import View, view
 from tensorgraph_cupy.lib import UnsupportedError
 from tensorgraph_cupy.lib.choices import fastest
 from tensorgraph_cupy.lib.cublaslt import Cublaslt, Matrix, Product
@@ -85,7 +86,7 @@ def products(
             axes, rows = [], rows * count  # one y for all, and the x are one tall matrix
     *outer, (count, apart) = axes or [(1, (0, 0, 0))]
     of_x, of_y, of_out = (m._replace(apart=step) for m, step in zip(matrices, apart))
-    sizes = [BYTES[v.dtype] for v in views]
+    sizes = [SIZES[v.dtype] for v in views]
     steps = [step * size for step, size in zip(apart, sizes)]
     for at in itertools.product(*[range(length) for length, _ in outer]):
         starts = [sum(i * far[n] for i, (_, far) in zip(at, outer)) for n in range(3)]

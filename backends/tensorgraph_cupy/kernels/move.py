@@ -18,7 +18,7 @@ import numpy
 from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.device import Argument, Device
 from tensorgraph_cupy.kernels.launching import THREADS, WIDE, grid
-from tensorgraph_cupy.kernels.spelling import SIZES, TYPES
+from tensorgraph_cupy.kernels.spelling import SIZES, TYPES, WORDS
 
 Ints = Sequence[int]
 TILE = 32
@@ -86,8 +86,7 @@ def _joined(sizes: Ints, of_x: Ints, of_out: Ints) -> list[tuple[int, int, int]]
 def _moved(given: str, wanted: str) -> tuple[str, str]:
     """The types to read and to write. Without a cast bits are moved, whatever they mean."""
     if given == wanted:
-        bits = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}[SIZES[given]]
-        return bits, bits
+        return WORDS[SIZES[given]], WORDS[SIZES[given]]
     return given, wanted
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from tensorgraph import config
 from tensorgraph.errors import BackendError
+from tensorgraph_cupy.lib import EXTRA
 
 
 def arithmetic() -> str:
@@ -22,7 +23,7 @@ def factor(x: Any) -> Any:
         import ml_dtypes
     except ImportError as error:
         raise BackendError(
-            "precision 'bfloat16': the package ml_dtypes is not installed; "
-            "pip install 'tensorgraph[cuda]' brings it, or choose precision 'tf32'"
+            f"precision 'bfloat16': the package ml_dtypes is not installed; {EXTRA}, or choose "
+            "precision 'tf32'"
         ) from error
     return x.astype(ml_dtypes.bfloat16)

@@ -9,7 +9,7 @@ from tensorgraph.spec import Shaped
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.arrays import Arrays, Ints
 from tensorgraph_cupy.kernels.launching import THREADS, grid, pack, sized
-from tensorgraph_cupy.kernels.move import strides_of
+from tensorgraph_cupy.kernels.view import View, view
 
 
 def resample(
@@ -37,9 +37,9 @@ def resample(
     device.launch(program, "resample", grid(device, size // packed), (THREADS,), arguments)
 
 
-def repeated(shape: Ints) -> Ints:
-    """The strides of places that lie row by row and broadcast from this shape."""
-    return tuple(0 if n == 1 else step for n, step in zip(shape, strides_of(shape)))
+def repeated(x: View) -> tuple[int, Ints]:
+    """The address of places that broadcast, and their strides: 0 along axes of size 1."""
+    return x.address, tuple(0 if n == 1 else step for n, step in zip(x.shape, x.strides))
 
 
 def resample_array(arrays: Arrays, images: Any, rows: Any, columns: Any) -> Any:
@@ -49,7 +49,7 @@ def resample_array(arrays: Arrays, images: Any, rows: Any, columns: Any) -> Any:
     x = arrays.channels_last(images.reshape(n, math.prod(middle), height, width))
     out = arrays.empty((n, math.prod(middle), *places), x.dtype)
     rows, columns = xp.ascontiguousarray(rows), xp.ascontiguousarray(columns)
-    where = [(arrays.address(t), repeated(t.shape)) for t in (rows, columns)]
+    where = [repeated(view(arrays, t)) for t in (rows, columns)]
     shape = (n, height, width, math.prod(middle))
     resample(
         arrays.device, "float32", shape, places, arrays.address(x), arrays.address(out), *where

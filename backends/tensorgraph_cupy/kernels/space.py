@@ -10,6 +10,12 @@ from typing import NamedTuple
 Ints = tuple[int, ...]
 
 
+def order_of(axes: int) -> Ints:
+    """The axes in the order of memory, which is channels last: (N, C, spatial…) lies as
+    (N, spatial…, C)."""
+    return (0, *range(2, axes), 1) if axes > 2 else tuple(range(axes))
+
+
 class Space(NamedTuple):
     """The sizes of its axes, in the order of memory; along which each operand moves; which of the
     axes are kept."""
@@ -37,13 +43,11 @@ class Space(NamedTuple):
 
 def spanned(shape: Ints, operands: Sequence[Ints], kept: Ints | None = None) -> Space:
     """The space of ``shape``, over which these operands broadcast; ``kept`` has size 1 along the
-    axes to reduce. Memory is channels last: (N, C, spatial…) with three axes or more lies as
-    (N, spatial…, C)."""
+    axes to reduce."""
     n = len(shape)
-    order = (0, *range(2, n), 1) if n > 2 else tuple(range(n))
     wide = [(1,) * (n - len(own)) + own for own in operands]
     axes: list[tuple[int, tuple[bool, ...], bool]] = []
-    for axis in order:
+    for axis in order_of(n):
         if shape[axis] == 1:
             continue
         moves = tuple(own[axis] != 1 for own in wide)

@@ -87,6 +87,7 @@ TYPES = {
     "float32": ("float", "float"),
     "float64": ("double", "double"),
 }
+WORDS = {1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}  # to move elements of so many bytes
 SIZES = {dtype: 2 if dtype == "bfloat16" else numpy.dtype(dtype).itemsize for dtype in TYPES}
 
 

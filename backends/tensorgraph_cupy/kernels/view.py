@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tensorgraph_cupy.kernels.arrays import Arrays
-
-BYTES = {"bfloat16": 2, "float32": 4, "float64": 8}
+from tensorgraph_cupy.kernels.spelling import SIZES
 
 
 class View(NamedTuple):
@@ -26,7 +25,7 @@ class View(NamedTuple):
 
     def part(self, i: int) -> View:
         """What lies at the i-th place of the first axis."""
-        start = self.address + i * self.strides[0] * BYTES[self.dtype]
+        start = self.address + i * self.strides[0] * SIZES[self.dtype]
         return View(start, self.shape[1:], self.strides[1:], self.dtype)
 
 

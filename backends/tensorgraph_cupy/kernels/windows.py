@@ -9,14 +9,16 @@ from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import matmul
 from tensorgraph_cupy.kernels.launching import THREADS, grid, pack, sized
 from tensorgraph_cupy.kernels.matmul import Epilogue
-from tensorgraph_cupy.kernels.view import BYTES, View
+from tensorgraph_cupy.kernels.pool import Windows
+from tensorgraph_cupy.kernels.spelling import SIZES
+from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.lib.convolution import Convolution
 
 
 def scratch(problem: Convolution) -> int:
     """The bytes that the rows of all windows take."""
     held = "float32" if problem.kind == "x" else problem.dtype  # sums of x are float32
-    return _rows(problem) * _row(problem) * problem.groups * BYTES[held]
+    return _rows(problem) * _row(problem) * problem.groups * SIZES[held]
 
 
 def launch(
@@ -61,7 +63,7 @@ def _products(
     return [
         (
             (product[0].part(group), product[1].part(group), product[2].part(group)),
-            Epilogue(problem.epilogue, bias + group * f * BYTES[problem.dtype]),
+            Epilogue(problem.epilogue, bias + group * f * SIZES[problem.dtype]),
         )
         for group in range(groups)
     ]
@@ -70,21 +72,13 @@ def _products(
 def _move(
     device: Device, problem: Convolution, function: str, given: int, out: int, size: int
 ) -> None:
-    macros: dict[str, int] = {}
-    axes = 3 - len(problem.size)
     before = tuple(first for first, _ in problem.padding)
-    for name, values, none in (
-        ("K", problem.kernel, 1),
-        ("STRIDE", problem.stride, 1),
-        ("PADDING", before, 0),
-        ("DILATION", problem.dilation, 1),
-    ):
-        macros |= {f"{name}{i}": n for i, n in enumerate((*[none] * axes, *values))}
+    macros = Windows(problem.kernel, problem.stride, before, problem.dilation).macros()
     channels = problem.channels // problem.groups
     width = pack(problem.dtype, channels, given, out)
     largest = max(size, _rows(problem) * _row(problem) * problem.groups)
     program, count = sized("windows.cu", problem.dtype, largest, WIDTH=width, **macros)
-    spatial = ((*[1] * axes, *sizes) for sizes in (problem.size, problem.reach))
+    spatial = ((*[1] * (3 - len(sizes)), *sizes) for sizes in (problem.size, problem.reach))
     sizes = [n for three in spatial for n in three]
     numbers = [count(n) for n in (*sizes, problem.groups, channels, size // width)]
     blocks = grid(device, size // width)

@@ -2,6 +2,8 @@
 
 from tensorgraph.errors import BackendError
 
+EXTRA = "pip install 'tensorgraph[cuda]' brings it"
+
 
 class MissingError(BackendError):
     """A library is not there: what is missing, what brings it, what works without it."""
@@ -9,3 +11,8 @@ class MissingError(BackendError):
 
 class UnsupportedError(BackendError):
     """A library has nothing for a problem: another way has to be taken."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, or its name where that is nothing."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

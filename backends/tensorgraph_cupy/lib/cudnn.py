@@ -13,7 +13,7 @@ import threading
 from typing import Any
 
 from tensorgraph.errors import BackendError
-from tensorgraph_cupy.lib import UnsupportedError, loading
+from tensorgraph_cupy.lib import UnsupportedError, first_line, loading
 from tensorgraph_cupy.lib.choices import Choices
 from tensorgraph_cupy.lib.convolution import Convolution, channels_last
 from tensorgraph_cupy.lib.workspace import Workspace
@@ -210,8 +210,7 @@ class Cudnn:
 
     def _failed(self, problem: Convolution, error: Exception) -> BackendError:
         kind = UnsupportedError if self._is_refusal(error) else BackendError
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        return kind(f"cuDNN {self.version} has no plan for {problem}: {reason}")
+        return kind(f"cuDNN {self.version} has no plan for {problem}: {first_line(error)}")
 
     def _is_refusal(self, error: Exception) -> bool:
         return isinstance(error, self.frontend.cudnnGraphNotSupportedError)

@@ -19,10 +19,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tensorgraph_cupy.lib import MissingError
+from tensorgraph_cupy.lib import EXTRA, MissingError, first_line
 from tensorgraph_cupy.lib.header import declare
 
-EXTRA = "pip install 'tensorgraph[cuda]' brings it"
 PRODUCTS = (
     "without it products are CuPy's own, by cuBLAS, which cannot be captured into a CUDA graph"
 )
@@ -68,7 +67,7 @@ def _load_cudnn() -> Any:
     except ImportError as error:
         raise MissingError(
             f"the package nvidia-cudnn-frontend, through which cuDNN is called, cannot be imported "
-            f"({_line(error)}): {EXTRA}; {CONVOLUTIONS}"
+            f"({first_line(error)}): {EXTRA}; {CONVOLUTIONS}"
         ) from error
     version = getattr(frontend, "__version__", "0")
     low, high = FRONTEND
@@ -117,7 +116,8 @@ def _library(name: str, package: str, without: str) -> Any:
         return ctypes.CDLL(path, mode=ctypes.RTLD_GLOBAL)
     except (ImportError, OSError, RuntimeError) as error:
         raise MissingError(
-            f"{name} (the package {package}) cannot be loaded: {EXTRA}; {without}; {_line(error)}"
+            f"{name} (the package {package}) cannot be loaded: {EXTRA}; {without}; "
+            f"{first_line(error)}"
         ) from error
 
 
@@ -151,7 +151,3 @@ def _looked_for_first(folder: Path) -> Iterator[None]:
 
 def _text(version: tuple[int, int]) -> str:
     return ".".join(map(str, version))
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,9 +12,9 @@ from tensorgraph_cupy.kernels.elementwise import elementwise
 from tensorgraph_cupy.kernels.many import Row, many
 from tensorgraph_cupy.kernels.moments import REDUCTIONS, TERMS, finished
 from tensorgraph_cupy.kernels.reduce import reduce
-from tensorgraph_cupy.kernels.space import Space, spanned
+from tensorgraph_cupy.kernels.space import Space, order_of, spanned
 from tensorgraph_cupy.kernels.spelling import SPELLINGS, TYPES
-from tensorgraph_cupy.plan.layout import Ints, order_of
+from tensorgraph_cupy.plan.layout import Ints
 from tensorgraph_cupy.plan.tasks import Launch, Places, Task
 
 # not by themselves: their spelling wants parameters that no op has

@@ -11,9 +11,9 @@ from typing import Any
 from tensorgraph import Op, Spec, ops
 from tensorgraph.program import Call, Program, Value
 from tensorgraph.tensor import Number
+from tensorgraph_cupy.kernels.space import order_of
 from tensorgraph_cupy.plan import indexing
 from tensorgraph_cupy.plan.chains import group_of, kept_of
-from tensorgraph_cupy.plan.layout import order_of
 from tensorgraph_cupy.plan.picking import largest_at
 
 
@@ -163,7 +163,7 @@ def _label_loss(add: Expansion, call: Call) -> bool:
     n = x.spec.ndim
     if n < 3:
         return False
-    axes = (0, *range(2, n), 1)
+    axes = order_of(n)
     scores, named = add.rows(x, axes, 1), add.reshape(labels, (labels.spec.size,))
     if g:
         given = add.reshape(g[0], named.spec.shape) if g[0].spec.shape else g[0]

@@ -14,6 +14,7 @@ from typing import Any
 
 from tensorgraph import Op, Spec, ops
 from tensorgraph.program import Call, Program, Value
+from tensorgraph_cupy.kernels.space import order_of
 from tensorgraph_cupy.plan.chains import group_of
 from tensorgraph_cupy.plan.layout import Ints
 
@@ -135,8 +136,8 @@ class _Maps:
     def rows(self, x: Value) -> Value:
         """A matrix with the elements of each row in the order in which those of a map lie."""
         made = self.map(x, self.found.maps[x])
-        last = (0, *range(2, made.spec.ndim), 1)
-        return self._call(_RESHAPE, self._call(_PERMUTE, made, axes=last), shape=x.spec.shape)
+        last = self._call(_PERMUTE, made, axes=order_of(made.spec.ndim))
+        return self._call(_RESHAPE, last, shape=x.spec.shape)
 
     def flat(self, x: Value) -> Value:
         """A value in the usual order."""

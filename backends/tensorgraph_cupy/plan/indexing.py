@@ -11,7 +11,7 @@ import numpy as np
 
 from tensorgraph import Spec, ops
 from tensorgraph.program import Call, Value
-from tensorgraph_cupy.plan.layout import order_of
+from tensorgraph_cupy.kernels.space import order_of
 from tensorgraph_cupy.plan.picking import affordable, rows_added, rows_at
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ and sliced values are views of such memory wherever strides can say it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,13 +14,9 @@ import numpy as np
 
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.kernels.move import strides_of
+from tensorgraph_cupy.kernels.space import order_of
 
 Ints = tuple[int, ...]
-
-
-def order_of(axes: int) -> Ints:
-    """The axes in the order of memory."""
-    return (0, *range(2, axes), 1) if axes > 2 else tuple(range(axes))
 
 
 def own_strides(shape: Ints) -> Ints:
@@ -121,8 +116,3 @@ VIEWS: dict[str, Callable[[Any, Call], Any]] = {
     "broadcast_to": lambda x, call: np.broadcast_to(x, call.out.spec.shape),
     "gather": lambda x, call: x[_native(call.params["key"])],
 }
-
-
-def size_of(shape: Ints, itemsize: int) -> int:
-    """Bytes."""
-    return math.prod(shape) * itemsize

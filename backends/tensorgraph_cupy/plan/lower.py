@@ -9,10 +9,11 @@ from typing import Any
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import loss, move, pool, random, resample
+from tensorgraph_cupy.kernels.space import order_of
 from tensorgraph_cupy.kernels.spelling import SIZES
 from tensorgraph_cupy.kernels.view import View
 from tensorgraph_cupy.plan import picking
-from tensorgraph_cupy.plan.layout import Ints, order_of, own_strides, reshaped, sliced
+from tensorgraph_cupy.plan.layout import own_strides, reshaped, sliced
 from tensorgraph_cupy.plan.products import convolution, product
 from tensorgraph_cupy.plan.setting import Make, Setting
 from tensorgraph_cupy.plan.tasks import Launch, Places, flat
@@ -239,18 +240,13 @@ def _resampled(call: Call, setting: Setting) -> Make | None:
 
     def make(places: Places) -> Launch:
         given, out = places.address(images), places.address(call.out)
-        rows, columns = (_repeated(places.view(x)) for x in along)
+        rows, columns = (resample.repeated(places.view(x)) for x in along)
         sizes, wanted = (n, *size, channels), call.out.spec.shape[2:]
         return lambda device: resample.resample(
             device, dtype, sizes, wanted, given, out, rows, columns
         )
 
     return make
-
-
-def _repeated(view: View) -> tuple[int, Ints]:
-    """Its address and its strides, 0 along axes of size 1."""
-    return view.address, tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides))
 
 
 def _from(view: View, starts: dict[int, int]) -> View:

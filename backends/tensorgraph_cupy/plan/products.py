@@ -19,8 +19,6 @@ from tensorgraph_cupy.plan.layout import reshaped
 from tensorgraph_cupy.plan.setting import Make, Setting
 from tensorgraph_cupy.plan.tasks import Launch, Places
 
-ALIGNED = 256  # an address that stands for all that are as well aligned
-
 
 class Besides(NamedTuple):
     """What is done to a result besides, as ``lib.cublaslt.EPILOGUES`` names it; of convolutions,
@@ -125,7 +123,7 @@ def _supported(
 def _imagined(value: Value, setting: Setting) -> View:
     """As it will lie, but for the address, which is as well aligned."""
     seen, dtype = setting.layout[value], setting.stored(value)
-    return View(ALIGNED + seen.offset * SIZES[dtype], value.spec.shape, seen.strides, dtype)
+    return View(conv.ALIGNED + seen.offset * SIZES[dtype], value.spec.shape, seen.strides, dtype)
 
 
 def convolution(

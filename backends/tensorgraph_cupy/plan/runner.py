@@ -8,7 +8,7 @@ from typing import Any
 
 from tensorgraph.backend import Backend
 from tensorgraph.errors import BackendError
-from tensorgraph.program import Limits, Outline, Program, Stage, Timings, Value
+from tensorgraph.program import Limits, Outline, Program, Stage, Timings
 from tensorgraph.program import Task as Told
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.plan import aside, measure
@@ -86,14 +86,11 @@ class Plan:
         """All tasks one by one: sources are compiled, and libraries choose their plans."""
         for segment in self.segments:
             for task in segment:
-                self.launches[task] = self._bound(task)
+                self.launches[task] = task.bind(self.places)
                 self._do(task)
             self._join(segment)
         self._keep_new_values()
         self.ran = True
-
-    def _bound(self, task: Task) -> Launch:
-        return task.bind(self.places)
 
     def _do(self, task: Task) -> None:
         """Ask for a task, on its stream and after what it needs."""
@@ -122,11 +119,9 @@ class Plan:
             self.device.wait(self.second.record())
 
     def _keep_new_values(self) -> None:
-        for value, held in self.places.copies:
-            self.device.copy(held.memory.address, self.places.address(value), self._bytes(value))
-
-    def _bytes(self, value: Value) -> int:
-        return self.places.bytes_of(value)
+        places = self.places
+        for x, held in places.copies:
+            self.device.copy(held.memory.address, places.address(x), places.bytes_of(x))
 
     def _captured(self) -> list[Callable[[], None]]:
         parts: list[Callable[[], None]] = []
