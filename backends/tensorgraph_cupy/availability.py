@@ -28,7 +28,7 @@ def load() -> Any:
     except ImportError as error:
         raise BackendError(
             f"the package cupy cannot be imported: {first_line(error)}; install it anew: "
-            "pip install --force-reinstall 'tensorgraph[cuda]'"
+            "pip install --force-reinstall cupy-cuda13x"
         ) from error
     _check_driver(cupy.cuda.runtime)
     _check_devices(cupy.cuda.runtime)

@@ -46,8 +46,8 @@ class CupyBackend:
         wanted = str(data.dtype) if dtype is None else dtype
         if wanted not in DTYPES:
             raise DtypeError(
-                f"backend 'cupy': dtype {wanted} is not among {', '.join(DTYPES)}; 16-bit floating "
-                "point is not supported yet: use float32"
+                f"backend 'cupy': dtype {wanted} is not among {', '.join(DTYPES)}; use float32, "
+                "with precision 'bfloat16' where products may be rounded to 16 bits"
             )
         if isinstance(data, numpy.ndarray) and data.size * numpy.dtype(wanted).itemsize >= LARGE:
             return self.staging.array(data, wanted)
