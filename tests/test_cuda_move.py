@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from emulated_device import EmulatedDevice, available
 from tensorgraph_cupy.kernels import index, move
-from tensorgraph_cupy.kernels.move import View, copy, strides_of
+from tensorgraph_cupy.kernels.move import Flat, copy, strides_of
 from test_cuda_sources import check
 
 emulated = pytest.mark.skipif(not available(), reason="g++ is not installed")
@@ -23,7 +23,7 @@ def view(address, array, base):
     """An array of NumPy's, seen within the memory that ``base`` has on the device."""
     offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
     strides = tuple(step // array.itemsize for step in array.strides)
-    return View(address + offset, str(array.dtype), strides)
+    return Flat(address + offset, str(array.dtype), strides)
 
 
 VIEWS = {  # what a copy is of: an array → a view of it
@@ -65,13 +65,13 @@ def test_to_channels_last_and_back_with_a_cast(device, channels, wide, monkeypat
     x = RANDOM.standard_normal(shape).astype(np.float32)
     held, last = device.put(x), device.allocate(2 * x.size)
     strides = strides_of(shape, LAST)
-    first = View(held.address, "float32", strides_of(shape))
-    copy(device, shape, first, View(last.address, "bfloat16", strides))
+    first = Flat(held.address, "float32", strides_of(shape))
+    copy(device, shape, first, Flat(last.address, "bfloat16", strides))
     found = device.get(last, (2, 5, 7, channels), BFLOAT16)
     np.testing.assert_array_equal(found, x.transpose(LAST).astype(BFLOAT16))
     back = device.allocate(4 * x.size)
-    again = View(back.address, "float32", strides_of(shape))
-    copy(device, shape, View(last.address, "bfloat16", strides), again)
+    again = Flat(back.address, "float32", strides_of(shape))
+    copy(device, shape, Flat(last.address, "bfloat16", strides), again)
     want = x.astype(BFLOAT16).astype(np.float32)
     np.testing.assert_array_equal(device.get(back, shape, np.float32), want)
 
@@ -85,7 +85,7 @@ def test_casts_and_other_dtypes(device):
         out = device.allocate(x.size * dtype.itemsize)
         strides = strides_of(x.shape)
         copy(
-            device, x.shape, View(held.address, given, strides), View(out.address, wanted, strides)
+            device, x.shape, Flat(held.address, given, strides), Flat(out.address, wanted, strides)
         )
         np.testing.assert_array_equal(device.get(out, x.shape, dtype), x.astype(dtype))
 

@@ -70,7 +70,7 @@ def test_copies(large, size, turned):
     given[-1] = np.arange(32)
     strides = move.strides_of(given.shape)
     target = (1, n) if turned else strides
-    move.copy(large, given.shape, move.View(x, SINGLE, strides), move.View(y, SINGLE, target))
+    move.copy(large, given.shape, move.Flat(x, SINGLE, strides), move.Flat(y, SINGLE, target))
     np.testing.assert_array_equal(out[:, -1] if turned else out[-1], np.arange(32))
 
 

@@ -13,8 +13,7 @@ from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels import conv, matmul
 from tensorgraph_cupy.kernels.chain import Chain, Operand, Reduction, Step
 from tensorgraph_cupy.kernels.elementwise import elementwise
-from tensorgraph_cupy.kernels.move import View as Flat
-from tensorgraph_cupy.kernels.move import copy
+from tensorgraph_cupy.kernels.move import Flat, copy
 from tensorgraph_cupy.kernels.reduce import reduce
 from tensorgraph_cupy.lib.convolution import Convolution
 

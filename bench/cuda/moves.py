@@ -38,7 +38,7 @@ def _moved(shape: Ints, given: str, wanted: str, ground: Ground) -> Trial:
     flat, out = ground.random((math.prod(shape),), given), ground.empty(shape, wanted)
     strides = strides_of(shape)
     x = flat._replace(view=flat.view._replace(shape=shape, strides=strides))
-    sides = [move.View(each.address, each.view.dtype, each.view.strides) for each in (x, out)]
+    sides = [move.Flat(each.address, each.view.dtype, each.view.strides) for each in (x, out)]
 
     def ours(device: Device) -> None:
         move.copy(device, shape, sides[0], sides[1])

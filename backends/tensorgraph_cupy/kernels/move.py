@@ -24,16 +24,16 @@ Ints = Sequence[int]
 TILE = 32
 
 
-class View(NamedTuple):
+class Flat(NamedTuple):
     """Elements in memory: where the first is, their dtype, and the strides of their axes, counted
-    in elements."""
+    in elements. How many there are along each, ``copy`` is told: both sides have the same."""
 
     address: int
     dtype: str
     strides: tuple[int, ...]
 
 
-def copy(device: Device, sizes: Ints, x: View, out: View) -> None:
+def copy(device: Device, sizes: Ints, x: Flat, out: Flat) -> None:
     """Copy the elements of ``x`` to the places of ``out``, which are as many, and cast them."""
     if not math.prod(sizes):
         return

@@ -51,7 +51,7 @@ def _reshaped(call: Call, setting: Setting) -> Make | None:
         for view in (places.view(x), places.view(out)):
             strides = reshaped(view.shape, view.strides, shape)
             assert strides is not None
-            sides.append(move.View(view.address, view.dtype, strides))
+            sides.append(move.Flat(view.address, view.dtype, strides))
         return lambda device: move.copy(device, shape, *sides)
 
     return make if shape == x.spec.shape else None
@@ -208,7 +208,7 @@ def _spread(call: Call, setting: Setting) -> Make | None:
     def make(places: Places) -> Launch:
         given, whole = places.view(x), places.view(out)
         size = math.prod(whole.shape) * SIZES[whole.dtype]
-        part = move.View(whole.address + offset * SIZES[whole.dtype], whole.dtype, strides)
+        part = move.Flat(whole.address + offset * SIZES[whole.dtype], whole.dtype, strides)
 
         def run(device: Device) -> None:
             device.fill(whole.address, size)

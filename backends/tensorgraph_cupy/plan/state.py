@@ -8,7 +8,7 @@ from tensorgraph import Spec
 from tensorgraph.tensor import Tensor
 from tensorgraph_cupy.device import Device
 from tensorgraph_cupy.kernels.arrays import Arrays
-from tensorgraph_cupy.kernels.move import View, copy
+from tensorgraph_cupy.kernels.move import Flat, copy
 from tensorgraph_cupy.kernels.view import view
 from tensorgraph_cupy.plan.layout import Ints, own_strides
 
@@ -47,8 +47,8 @@ def put(arrays: Arrays, device: Device, array: Any, address: int, dtype: str | N
     """Copy an array's values to memory, where they lie in the usual order of axes, in their own
     dtype or another."""
     given = view(arrays, array)
-    target = View(address, dtype or given.dtype, own_strides(given.shape))
-    copy(device, given.shape, View(given.address, given.dtype, given.strides), target)
+    target = Flat(address, dtype or given.dtype, own_strides(given.shape))
+    copy(device, given.shape, Flat(given.address, given.dtype, given.strides), target)
 
 
 def taken(arrays: Arrays, device: Device, like: Any, address: int) -> Any:

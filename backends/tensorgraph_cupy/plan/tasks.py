@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from tensorgraph.program import Call, Value
 from tensorgraph_cupy.device import Device
-from tensorgraph_cupy.kernels.move import View as Flat
+from tensorgraph_cupy.kernels.move import Flat
 from tensorgraph_cupy.kernels.view import View
 
 Launch = Callable[[Device], None]  # asks a device (that is: its stream) for all of a task
