@@ -90,6 +90,15 @@ def test_resnet_50_is_planned_without_its_memory(precision):
     assert found.arena > 5e9
 
 
+def test_casts_of_weights_are_told_from_the_update():
+    rows = {row.kind: row for row in account.account(MLP, "bfloat16").rows}
+    weights = sum(a * b for a, b in itertools.pairwise((784, 512, 256, 10)))
+    casts = rows["casts of parameters"]
+    assert (casts.tasks, rows["update of all parameters"].tasks) == (1, 1)
+    assert 0 <= casts.read - 4 * weights <= 4 * 1000, "and biases that products add"
+    assert casts.read == 2 * casts.written
+
+
 def test_halves_are_half_as_many_bytes():
     single, half = (account.account(RESNET50, precision) for precision in account.PRECISIONS)
     kinds = {row.kind: row for row in half.rows}

@@ -125,7 +125,8 @@ def _row(task: Task, plan: Any, nodes: Sequence[Node]) -> Row:
 def kind_of(task: Task) -> str:
     """What a row of the table stands for."""
     if isinstance(task, Together):
-        return "update of all parameters"
+        casts = {call.op.name for call in task.calls} == {"cast"}
+        return "casts of parameters" if casts else "update of all parameters"
     if isinstance(task, Chained):
         return "sums" if task.sums else "elementwise"
     return NAMES.get(task.name, task.name)
