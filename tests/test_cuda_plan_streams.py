@@ -1,6 +1,9 @@
 """Plans on two streams, on the emulated device with an account of who touches which bytes: no two
 launches on different streams touch the same ones, one of them writing, without an event."""
 
+import functools
+import itertools
+
 import numpy as np
 import pytest
 from cuda_libraries import opened
@@ -17,19 +20,26 @@ from tensorgraph import execute
 pytestmark = pytest.mark.skipif(not available(), reason="g++ is not installed")
 
 
-def noted(self, task):
-    """A task's launch, which tells the device what it touches."""
-    launch, places = task.bind(self.places), self.places
+class Watched(runner.Plan):
+    """Its tasks' launches tell the device what they touch."""
 
-    def spans(values):
-        roots = {places.layout.root(x) for x in values}
-        return [(places.at[x], places.bytes_of(x)) for x in roots]
+    def __init__(self, *given):
+        super().__init__(*given)
+        for task in itertools.chain(*self.segments):
+            task.bind = functools.partial(self.noted, task, task.bind)
 
-    def run(device):
-        device.note(task.name, spans(task.inputs), spans(task.outputs))
-        launch(device)
+    def noted(self, task, bind, places):
+        launch = bind(places)
 
-    return run
+        def spans(values):
+            roots = {places.layout.root(x) for x in values}
+            return [(places.at[x], places.bytes_of(x)) for x in roots]
+
+        def run(device):
+            device.note(task.name, spans(task.inputs), spans(task.outputs))
+            launch(device)
+
+        return run
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ def ordered(monkeypatch):
     backend = EmulatedBackend(OrderedDevice(opened()))
     monkeypatch.setitem(tg.plugins._backends, "cupy", backend)
     monkeypatch.setattr(execute, "_calls", {})
-    monkeypatch.setattr(runner.Plan, "_bound", noted)
+    monkeypatch.setattr(runner, "Plan", Watched)
     return backend
 
 
