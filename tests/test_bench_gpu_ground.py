@@ -4,6 +4,7 @@ both, so that the calls fit together. None of this is a test of a GPU."""
 import contextlib
 import inspect
 import types
+import weakref
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from gpu_rehearsal import Setting, rows_of
 from tensorgraph_cupy.device import CudaDevice
 from tensorgraph_cupy.lib import cublaslt, cudnn
 
-from bench.cuda import kernels, limits
-from bench.cuda.case import timed
+import tensorgraph as tg
+from bench.cuda import kernels, limits, process
+from bench.cuda.case import Case, timed
 from bench.cuda.ground import L2, Ground, Runner
 
 pytestmark = pytest.mark.skipif(not available(), reason="g++ is not installed")
@@ -172,3 +174,43 @@ def test_sets_are_more_than_the_cache():
     assert ground.sets(1 << 30) == 1
     assert ground.sets(L2) == 2 and ground.sets(L2 // 4) == 8
     assert ground.sets(100) == 32, "what is small stays in the cache, and is said to"
+
+
+def test_pytorchs_results_lie_apart_until_all_are_there():
+    """Else each would lie where the one before it did, and stay in the cache."""
+    kept, counts = weakref.WeakSet(), []
+
+    class Result: ...
+
+    def call():
+        made = Result()
+        kept.add(made)
+        counts.append(len(kept))
+        return made
+
+    Ground(Setting()).theirs([call] * 4).replay()
+    assert counts[-4:] == [1, 2, 3, 4]
+
+
+def test_kernels_go_on_after_one_that_broke_the_gpu(tmp_path, monkeypatch):
+    """In the process that comes after: the row of the one that broke it, and then the others."""
+    words = of("random words")
+
+    def broken(ground):
+        ground.synchronize = broken
+        raise RuntimeError("misaligned address")
+
+    def family(small):
+        yield Case("broken", "1", "float32", 4, 0, broken, first=True)
+        yield words
+
+    monkeypatch.setattr(kernels, "FAMILIES", (family,))
+    rows = tmp_path / "rows"
+    rows.touch()
+    monkeypatch.setenv(process.ROWS, str(rows))
+    with tg.use(backend="numpy"), pytest.raises(RuntimeError, match="misaligned"):
+        kernels.run(Setting(), process.note)
+    (lost,) = process.earlier()
+    assert (lost["kind"], lost["failed"]) == ("broken", "RuntimeError: misaligned address")
+    first, verdict, *_ = rows_of(kernels)
+    assert first["kind"] == "random words" and verdict["verdict"] == "results"

@@ -18,7 +18,7 @@ from tensorgraph_cupy.kernels.reduce import reduce
 from tensorgraph_cupy.lib.convolution import Convolution
 
 from bench.cuda.counts import of_product
-from bench.cuda.ground import Ground, Runner, Work, middle
+from bench.cuda.ground import L2, MOST, Ground, Runner, Work, middle
 from bench.cuda.process import Row
 from bench.cuda.setting import Setting
 
@@ -83,6 +83,7 @@ def quick(ground: Ground) -> dict[str, float]:
 def _copies(ground: Ground, size: int, names: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Own copy, CUDA's, PyTorch's; only reading, only writing."""
     n = size // 8  # float32 elements of either side
+    times = max(1, min(MOST, L2 // size))  # in a graph: to launch it takes longer than a small one
     x, y, total = ground.random((n,)), ground.empty((n,)), ground.empty((1,))
     flat = Flat(x.address, "float32", (1,)), Flat(y.address, "float32", (1,))
     space = Operand("float32", (False, True))
@@ -99,13 +100,13 @@ def _copies(ground: Ground, size: int, names: Sequence[str] = ()) -> list[dict[s
         "write": (4 * n, lambda device: device.fill(y.address, 4 * n)),
     }
     runners = {
-        name: (moved, ground.ours([work]))
+        name: (moved, ground.ours([work] * times))
         for name, (moved, work) in ways.items()
         if work is not None and (not names or name in names)
     }
     if ground.torch is not None and not names:
         source, target = ground.tensor(x), ground.tensor(y)
-        runners["torch"] = 8 * n, ground.theirs([lambda: target.copy_(source)])
+        runners["torch"] = 8 * n, ground.theirs([lambda: target.copy_(source)] * times)
     readings = ground.interleaved([runner for _, runner in runners.values()])
     return [
         {
