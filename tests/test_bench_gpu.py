@@ -146,6 +146,27 @@ def test_a_section_that_crashes_or_overruns_leaves_the_others(tmp_path, monkeypa
     assert [*found.path.parent.iterdir()] == [found.path], "nothing half-written is left"
 
 
+def test_a_section_goes_on_in_another_process(tmp_path, monkeypatch):
+    """After each row that its process was lost with; not where none came."""
+    (tmp_path / "fragile.py").write_text(
+        "from bench.cuda.process import earlier\n"
+        "def run(setting, note):\n"
+        "    for i in range(len(earlier()), 5):\n"
+        "        assert i < 4\n"
+        "        note({'row': i})\n"
+        "        assert i != 1\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *offer(tmp_path)]))
+    found = results.Results(tmp_path / "out", CONDITIONS, **FLAGS)
+    for name, again in (("all", True), ("begun", False)):
+        section = sections.Section(name, "fragile", 1, again)
+        setting = Setting(True, True, time.monotonic() + 30)
+        sections.run_all([section], setting, found, tmp_path / "parts", lambda text: None)
+        entry = found.data["sections"][name]
+        assert [row["row"] for row in entry["rows"]] == [*range(4 if again else 2)]
+        assert entry["ended"] == "failed" and "AssertionError" in entry["why"]
+
+
 class Scripted:
     """A worker of the conformance checks that goes through its script, then ends, if it does."""
 

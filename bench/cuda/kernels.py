@@ -16,7 +16,7 @@ from bench.cuda.counts import ALLOWED as PRECISIONS
 from bench.cuda.ground import OWN, Ground
 from bench.cuda.moves import moves
 from bench.cuda.passes import passes
-from bench.cuda.process import Row
+from bench.cuda.process import Row, earlier
 from bench.cuda.products import convolutions, products
 from bench.cuda.setting import Setting
 from bench.cuda.trained import trained
@@ -32,15 +32,19 @@ LIBRARIES = ("conv", "matmul", "max_pool", "avg_pool", "batch norm")  # what PyT
 def run(setting: Setting, note: Callable[[Row], object]) -> None:
     ground = Ground(setting)
     best = limits.quick(ground)
-    found: list[dict[str, Any]] = []
+    found = [row for row in earlier() if "kind" in row]  # one of each case
     left: list[str] = []
-    for case in ordered(setting.small):
+    for case in ordered(setting.small)[len(found) :]:
         if setting.left() < LAST:
             left.append(f"{case.kind}, {case.shape}, {case.precision}")
             continue
-        for row in limits.attempted(ground, case.row, functools.partial(_row, ground, case, best)):
-            note(row)
-            found.append(row)
+        try:
+            (row,) = limits.attempted(ground, case.row, functools.partial(_row, ground, case, best))
+        except Exception as error:  # it broke the GPU for this process
+            note({**case.row, "failed": f"{type(error).__name__}: {error}".splitlines()[0]})
+            raise
+        note(row)
+        found.append(row)
     if left:
         note({"left_out": left})
     for verdict in verdicts(found):
