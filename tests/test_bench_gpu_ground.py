@@ -213,4 +213,4 @@ def test_kernels_go_on_after_one_that_broke_the_gpu(tmp_path, monkeypatch):
     (lost,) = process.earlier()
     assert (lost["kind"], lost["failed"]) == ("broken", "RuntimeError: misaligned address")
     first, verdict, *_ = rows_of(kernels)
-    assert first["kind"] == "random words" and verdict["verdict"] == "results"
+    assert first["kind"] == "random words" and verdict["verdict"] == "kernels' results"

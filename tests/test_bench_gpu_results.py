@@ -58,6 +58,32 @@ def test_tables_of_a_run(run, tmp_path, capsys):
     assert table.show({**data, "emulated": True}) == 0, "times of a rehearsal mean nothing"
 
 
+def test_cells_can_be_read():
+    shown = [table.duration(x) for x in (1.5, 0.9997, 0.9996e-3, 0.9994e-3, 12.34e-6)]
+    assert shown == ["1.5 s", "1 s", "1 ms", "999 µs", "12.3 µs"]
+    assert table.cell("samples_per_second", 645_249.4) == "645,249"
+    assert table.cell("flops", 59_190_018_048) == "59.19 GFLOP"
+    assert table.said({"left_out": [f"{i}" for i in range(14)], "why": "no time"}, "left_out") == (
+        "left out: 0; 1; 2; 3; 4; 5; 6; 7; 8; 9; 10; 11; and 2 more: no time"
+    )
+    assert table.one_line("failed: Traceback\n  File\nValueError: no") == (
+        "failed: Traceback … ValueError: no"
+    )
+
+
+def test_what_has_no_cells_is_no_line_of_a_table(run):
+    run.data["sections"]["training"]["rows"].append({"libraries": ["/a/libcudnn.so.9", "/b"]})
+    assert len(table.tables(run.data)[1].rows) == 1
+    assert "training: libraries: /a/libcudnn.so.9; /b" in table.page({**run.data, "file": "x"})
+
+
+def test_clocks_that_are_told_are_not_those_of_an_idle_gpu(run):
+    state = {"driver_version": "580.1", "clocks.sm": "345", "clocks.max.sm": "1980"}
+    run.data["sections"]["kernels"]["state"] = {**state, "power.draw": "70", "power.limit": "700"}
+    told = table.conditions(run.data)
+    assert "driver 580.1, 1980 MHz and 700 W at most" in told and "345 MHz" not in told
+
+
 def test_pages_are_written_from_the_newest_whole_run(run, tmp_path):
     assert results.newest(tmp_path)["file"] == run.path.name
     for i, flag in enumerate(["emulated", "small", "whole"]):

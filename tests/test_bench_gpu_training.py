@@ -14,7 +14,7 @@ from tensorgraph_cupy.device import CudaDevice
 from bench.compare.libraries import ours as library
 from bench.compare.program import Request
 from bench.compare.workloads import weights
-from bench.cuda import ours, training, workloads
+from bench.cuda import ours, table, training, workloads
 from bench.cuda.pytorch import PyTorch
 from bench.cuda.rows import Entry, judged, row_of, verdicts
 
@@ -174,12 +174,28 @@ def test_ratios_and_shares_of_made_up_times():
     told = [v for v in verdicts(rows) if v["verdict"] == case.name]
     assert [(v["against"], v["ratio"], v["reached"]) for v in told] == [
         ("tuned", 1.5, True),
-        ("best", 1.0, True),
+        ("best", 1.0, None),
     ]
-    assert told[1]["best_of"] == ["graph", "tuned"]
+    assert told[1]["best_of"] == ["graph", "tuned"] and told[1]["lacking"] == ["eager", "compile"]
     assert told[0]["wrong"] == ["PyTorch compile"]
     missing = {v["ratio"] for v in verdicts(rows) if v["verdict"] != case.name}
     assert missing == {None}
+
+
+def test_the_best_of_all_is_known_when_all_are():
+    case = CASES["resnet18 tf32"]
+    ours_, seconds = entry("TensorGraph", "compiled", [(0.01, 0.01)]), {}
+    for name, other in (("eager", 0.03), ("tuned", 0.02), ("graph", 0.01), ("max-autotune", 0.008)):
+        seconds[name] = entry("PyTorch", name, [(other, other)])
+        entries = [ours_, *seconds.values()]
+        rows = [row_of(workloads.Job(case, ()), e, "device", entries, 3e12) for e in entries]
+        best = next(v for v in verdicts(rows) if v["against"] == "best" and v["ratio"] is not None)
+        if name == "graph":
+            assert (best["reached"], best["lacking"]) == (None, ["compile"])
+            shown = table.ratios([best])[1]
+            assert shown == [["resnet18 tf32", "1.00 (≥ 1), without compile"]]
+    assert (best["ratio"], best["reached"], best["lacking"]) == (0.8, False, [])
+    assert best["best_of"] == ["eager", "graph", "max-autotune", "tuned"]
 
 
 def test_losses_that_are_no_numbers_are_wrong():

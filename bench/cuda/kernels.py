@@ -58,7 +58,7 @@ def verdicts(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     compared = [row for row in rows if row.get("error") is not None]
     wrong = [f"{row['kind']}, {row['shape']}" for row in compared if row["wrong"]]
     reached = not wrong if compared else None
-    yield {"verdict": "results", "claim": "PyTorch's", "reached": reached, "wrong": wrong}
+    yield {"verdict": "kernels' results", "claim": "PyTorch's", "reached": reached, "wrong": wrong}
     for family in LIBRARIES:
         for precision in PRECISIONS:
             of = [r for r in rows if r["kind"].startswith(family) and r["precision"] == precision]

@@ -19,6 +19,8 @@ COMMAND = "python bench/gpu.py"
 NONE, UNKNOWN = "–", "not measured"
 WIDE = 150  # columns of a terminal that does not say
 LONG = 90  # characters of a cell
+SEVERAL = 12  # names of what was left out; the file has them all
+HEADS = {"gbps": "GB/s", "tflops": "TFLOP/s", "theirs": "PyTorch's"}
 PROMISED = (
     ("training step of a tiny MLP, an MLP, LeNet-5, a simple CNN", "float32, tf32",
      "PyTorch's tuned eager step takes ≥ 5 times as long, its manual CUDA graph ≥ 1.0 times"),
@@ -60,9 +62,17 @@ def mebibytes(x: float) -> str:
 
 def duration(seconds: float) -> str:
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
+        if seconds >= 0.9995 * size:  # which is rounded to it
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-6:.3g} µs"
+
+
+def whole(x: float) -> str:
+    return f"{x:,.0f}"
+
+
+def gigaflop(x: float) -> str:
+    return f"{x / 1e9:,.4g} GFLOP"
 
 
 FORMATS: Mapping[str, Callable[[Any], str]] = {
@@ -70,8 +80,9 @@ FORMATS: Mapping[str, Callable[[Any], str]] = {
     **dict.fromkeys(("error", "allowed", "worst", "off"), small),
     **dict.fromkeys(("seconds", "wall", "first_seconds", "ours", "theirs"), duration),
     **dict.fromkeys(("device", "pool", "pool_used", "host", "memory", "bytes"), mebibytes),
+    **{"samples_per_second": whole, "flops": gigaflop},
 }
-NOTES = ("failed", "left_out")  # keys of rows that are said in words
+NOTES = ("failed", "left_out", "libraries")  # keys of rows that are said in words
 
 
 def tables(data: Mapping[str, Any]) -> list[Table]:
@@ -81,7 +92,8 @@ def tables(data: Mapping[str, Any]) -> list[Table]:
         rows = [row for row in section["rows"] if not {*NOTES, "verdict", "seed"} & row.keys()]
         names = [*dict.fromkeys(key for row in rows for key in row if scalar(row[key]))]
         cells = [[cell(key, row.get(key)) for key in names] for row in rows]
-        made.append(Table(name, [key.replace("_", " ") for key in names], cells))
+        heads = [HEADS.get(key, key.replace("_", " ")) for key in names]
+        made.append(Table(name, heads, cells))
     return [table for table in made if table.rows]
 
 
@@ -90,7 +102,9 @@ def verdicts(data: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     for section in data["sections"].values():
         for row in section["rows"]:
             if "verdict" in row:
-                against = [row.get("against", NONE), cell("ratio", row.get("ratio"))]
+                best = row.get("against") == "best" and row.get("best_of")
+                named = f"best of {', '.join(best)}" if best else row.get("against", NONE)
+                against = [named, cell("ratio", row.get("ratio"))]
                 wanted = f"≥ {row['wanted']:g}" if "wanted" in row else row.get("claim", NONE)
                 rows.append([row["verdict"], *against, wanted, reached(row)])
     return ["", "against", "ratio", "wanted", "reached"], rows
@@ -131,7 +145,10 @@ def notes(data: Mapping[str, Any]) -> Iterator[str]:
 
 def said(row: Row, key: str) -> str:
     """What failed or was left out, with whatever else the row tells."""
-    what = ", ".join(row[key]) if isinstance(row[key], list) else row[key]
+    what = row[key]
+    if isinstance(what, list):
+        more_of_them = f"; and {len(what) - SEVERAL} more" if len(what) > SEVERAL else ""
+        what = "; ".join(what[:SEVERAL]) + more_of_them
     more = [f"{k} {cell(k, x)}" for k, x in row.items() if k not in (key, "why") and scalar(x)]
     told = [*more, *([row["why"]] if row.get("why") else [])]
     return f"{key.replace('_', ' ')}: {what}" + (f": {', '.join(told)}" if told else "")
@@ -140,11 +157,14 @@ def said(row: Row, key: str) -> str:
 def conditions(data: Mapping[str, Any]) -> str:
     device, commit = data["device"], data.get("commit") or "unknown"
     dirty = " with changes" if data.get("dirty") else ""
-    versions = [f"{name} {text}" for name, text in data["versions"].items() if text]
+    texts = {name: text.partition(":")[0] for name, text in data["versions"].items() if text}
+    versions = [f"{name} {text}" for name, text in texts.items()]
     states = [s["state"] for s in data["sections"].values() if s.get("state")]
     driver = [f"driver {states[0]['driver_version']}"] if states else []
-    clocks = [f"{s['clocks.sm']} MHz, {s['power.draw']} W" for s in states[-1:] if len(s) > 2]
-    told = ", ".join([*driver, *clocks, *versions])
+    # those after a section are of a GPU that has nothing to do any more
+    limits = [f"{s['clocks.max.sm']} MHz and {s['power.limit']} W at most"
+              for s in states[-1:] if len(s) > 2]  # fmt: skip
+    told = ", ".join([*driver, *limits, *versions])
     return f"{device['name']}, {data['date'][:10]}, commit {commit[:12]}{dirty}; {told}."
 
 
@@ -204,8 +224,10 @@ def ratios(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     def shown(row: Row | None) -> str:
         if row is None:
             return NONE
-        known = row.get("ratio") is not None
-        return f"{cell('ratio', row['ratio']) if known else UNKNOWN} (≥ {row['wanted']:g})"
+        if row.get("ratio") is None:
+            return f"{UNKNOWN} (≥ {row['wanted']:g})"
+        lacking = f", without {', '.join(row['lacking'])}" if row.get("lacking") else ""
+        return f"{cell('ratio', row['ratio'])} (≥ {row['wanted']:g}){lacking}"
 
     lines = [
         [step, *(shown(cells.get((step, name))) for name in names)]
@@ -224,12 +246,14 @@ def page(data: Mapping[str, Any] | None) -> str:
     parts = [f"From `bench/results/{data['file']}`."]
     for table in tables(data):
         parts += [f"### {table.title[0].upper()}{table.title[1:]}", markdown(*table[1:])]
-    parts.append("\n".join(f"- {first_line(note)}" for note in notes(data)))
+    parts.append("\n".join(f"- {one_line(note)}" for note in notes(data)))
     return "\n\n".join(parts)
 
 
-def first_line(text: str) -> str:
-    return (text.splitlines() or [""])[0]
+def one_line(text: str) -> str:
+    """The first one, and the last, which says it where the others say how it came there."""
+    first, *others = [line.strip() for line in text.splitlines()] or [""]
+    return f"{first} … {others[-1]}" if others else first
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
