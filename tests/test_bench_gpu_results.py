@@ -167,6 +167,7 @@ def test_a_gpu_is_described(posing, monkeypatch):
     parts = [("cuBLASLt", "13.0.2: products"), ("cuDNN", "missing: the package")]
     monkeypatch.setattr("tensorgraph_cupy.lib.loading.rows", lambda: parts)
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    monkeypatch.setattr(machine, "find_spec", lambda name: name)
     found = machine.described(emulated=False)
     assert found["device"] == {
         "name": "NVIDIA H200", "memory_gib": 140.4, "capability": "9.0", "multiprocessors": 132,
@@ -178,6 +179,13 @@ def test_a_gpu_is_described(posing, monkeypatch):
     assert found["missing"] == {"cuDNN": "missing: the package"}
     assert found["environment"]["NVIDIA_TF32_OVERRIDE"] == "0"
     json.dumps(found)
+    monkeypatch.setattr(machine, "find_spec", lambda name: None)
+    assert machine.described(emulated=False)["missing"] == {
+        "cuDNN": "missing: the package",
+        "torch": "missing: the package is not installed; nothing is measured beside PyTorch",
+        "pytest": "missing: the package is not installed; section conformance goes without the "
+        "repository's tests",
+    }
 
 
 def test_memory_of_a_gpu_is_that_of_the_driver_and_of_the_pools(posing):

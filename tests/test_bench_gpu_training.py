@@ -17,6 +17,7 @@ from bench.compare.workloads import weights
 from bench.cuda import ours, table, training, workloads
 from bench.cuda.pytorch import PyTorch
 from bench.cuda.rows import Entry, judged, row_of, verdicts
+from bench.cuda.setting import Setting
 
 CASES = {case.name: case for case in workloads.cases()}
 
@@ -112,6 +113,26 @@ def test_a_wrong_loss_is_marked(setting, monkeypatch):
     found = [v for v in verdicts(rows) if v["verdict"] == "tiny float32"]
     assert [(v["ratio"], v["reached"]) for v in found] == [(None, False)] * 2
     assert found[0]["wrong"] == ["TensorGraph compiled", "TensorGraph eager"]
+
+
+@emulates
+@peers
+def test_rounds_that_the_time_leaves_are_kept(setting, monkeypatch):
+    monkeypatch.setattr(training, "PATIENCE", 0.0)
+    rows = list(training.measured(job("tiny float32"), setting))
+    assert [len(r["details"]["rounds"]) for r in rows] == [1] * 8
+
+
+def test_the_libraries_are_told_after_the_first_job(monkeypatch):
+    """Of the last one there may be no end."""
+    noted = []
+    monkeypatch.setattr(training, "note", noted.append)
+    monkeypatch.setattr(training, "named", lambda name, smallest: name)
+    monkeypatch.setattr(training, "measured", lambda job, setting: iter([{"row": job}]))
+    monkeypatch.setenv(training.SETTING, Setting(True, True, time.monotonic() + 60).text())
+    monkeypatch.setenv(training.NAMES, "a\nb")
+    training.main()
+    assert [key for row in noted for key in row] == ["begun", "row", "libraries", "begun", "row"]
 
 
 @emulates

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import metadata
+from importlib.util import find_spec
 from typing import Any
 
 from tensorgraph_bench.machine import cores, memory_gib, processor
@@ -14,6 +15,10 @@ import tensorgraph as tg
 from bench.cuda.process import note
 
 PACKAGES = ("numpy", "cupy-cuda13x", "ml_dtypes", "nvidia-cudnn-frontend", "torch", "triton")
+WITHOUT = {
+    "torch": "nothing is measured beside PyTorch",
+    "pytest": "section conformance goes without the repository's tests",
+}
 SETTINGS = ("TENSORGRAPH_", "CUPY_", "CUDA_", "CUDNN_", "CUBLAS", "NVIDIA_TF32", "PYTORCH_")
 
 
@@ -25,6 +30,11 @@ def described(*, emulated: bool) -> dict[str, Any]:
             found["versions"].setdefault(package, metadata.version(package))
         except metadata.PackageNotFoundError:
             found["versions"].setdefault(package, None)
+    found["missing"] |= {
+        name: f"missing: the package is not installed; {what}"
+        for name, what in WITHOUT.items()
+        if find_spec(name) is None
+    }
     host = {"processor": processor(), "cores": cores(), "memory_gib": memory_gib()}
     given = {k: v for k, v in os.environ.items() if k.startswith(SETTINGS) and "_BENCH_" not in k}
     return {**found, "host": host, "environment": given}

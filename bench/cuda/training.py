@@ -35,6 +35,7 @@ REFERENCE = "eager"  # PyTorch's variant whose losses in float32 are what others
 ROUNDS, STEPS, LONGEST, SHORTEST = 5, 50, 0.5, 0.1  # a turn: so many steps or seconds
 PATIENCE = 120.0  # seconds that a job may take
 ROOM = 10.0  # seconds that have to be left for another job
+ENDING = 3.0  # seconds for the rows of a job, after its last round
 Contender = Ours | PyTorch
 
 
@@ -76,7 +77,7 @@ def run(setting: Setting, note: Callable[[Row], None]) -> None:
 def main() -> None:
     """The process that does jobs. It ends itself where one takes too long."""
     setting = Setting.read(os.environ[SETTING])
-    for name in os.environ[NAMES].splitlines():
+    for i, name in enumerate(os.environ[NAMES].splitlines()):
         if setting.left() < ROOM:
             return
         note({"begun": name})
@@ -85,7 +86,8 @@ def main() -> None:
             note(row)
         gc.collect()
         faulthandler.cancel_dump_traceback_later()
-    note({"libraries": libraries()})
+        if not i:  # of the last job there may be no end
+            note({"libraries": libraries()})
 
 
 def libraries() -> list[str]:
@@ -97,6 +99,7 @@ def libraries() -> list[str]:
 
 def measured(job: Job, setting: Setting) -> Iterator[Row]:
     """The rows of a job."""
+    ends = min(setting.deadline, time.monotonic() + PATIENCE) - ENDING
     backend, found = setting.backend(), setting.torch()
     if found is None or (setting.emulated and job.rivals != EAGER):
         why = "it is not here, or sees no GPU" if found is None else "it compiles for a GPU"
@@ -127,13 +130,18 @@ def measured(job: Job, setting: Setting) -> Iterator[Row]:
             reference = first_losses(standard, workload, start, given)
     for entry in entries:
         entry.row |= judged(entry.row["losses"], reference, ALLOWED[precision])
+    took = 0.0  # the round before
     for i in range(2 if smallest else ROUNDS):
+        begun = time.monotonic()
+        if i and begun + took > ends:
+            break  # what was measured is kept
         for entry in entries[:] if i % 2 == 0 else entries[::-1]:
             try:
                 turn(entry, smallest)
             except Exception as error:
                 entries.remove(entry)
                 yield lost(job, entry.contender, error)
+        took = time.monotonic() - begun
     speed = copy_speed(backend, smallest)
     for entry in entries:
         entry.row |= entry.contender.figures()
