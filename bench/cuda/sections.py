@@ -36,7 +36,7 @@ SECTIONS = {
     section.name: section
     for section in (
         Section("limits", "bench.cuda.limits", 1),
-        Section("conformance", "bench.cuda.conformance", 6),
+        Section("conformance", "bench.cuda.conformance", 8),
         Section("leak", "bench.cuda.leak", 1),
         Section("kernels", "bench.cuda.kernels", 4, again=True),
         Section("algorithms", "bench.cuda.algorithms", 1),
