@@ -214,3 +214,12 @@ def test_kernels_go_on_after_one_that_broke_the_gpu(tmp_path, monkeypatch):
     assert (lost["kind"], lost["failed"]) == ("broken", "RuntimeError: misaligned address")
     first, verdict, *_ = rows_of(kernels)
     assert first["kind"] == "random words" and verdict["verdict"] == "kernels' results"
+
+
+def test_shares_are_of_copies_of_as_many_bytes():
+    best = limits.Best([(1 << 22, 1e12), (1 << 24, 3e12), (1 << 30, 4e12)], {"tf32": 4e14})
+    assert best.of(1 << 23) == {"copy": pytest.approx(2e12), "tf32": 4e14}
+    assert best.of(1 << 10)["copy"] == 1e12 and best.of(1 << 34)["copy"] == 4e12
+    found = limits.quick(Ground(Setting()))
+    assert [size for size, _ in found.copies] == [1 << 12, 1 << 13]
+    assert all(speed > 0 for _, speed in found.copies) and [*found.products] == [*limits.SIDES]

@@ -95,8 +95,8 @@ def _in_turn(families: Iterable[Sequence[Case]]) -> Iterator[Case]:
         yield from (case for case in several if case is not None)
 
 
-def _row(ground: Ground, case: Case, best: dict[str, float]) -> dict[str, Any]:
+def _row(ground: Ground, case: Case, best: limits.Best) -> dict[str, Any]:
     try:
-        return timed(ground, case, best)
+        return timed(ground, case, best.of(case.bytes))
     except UnsupportedError as error:
         return {**case.row, "left_out": "a library has nothing for it", "why": str(error)}

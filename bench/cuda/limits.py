@@ -4,9 +4,10 @@ products, and what it costs to ask it for something."""
 from __future__ import annotations
 
 import functools
+import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorgraph_cupy.device import Device
@@ -18,12 +19,12 @@ from tensorgraph_cupy.kernels.reduce import reduce
 from tensorgraph_cupy.lib.convolution import Convolution
 
 from bench.cuda.counts import of_product
-from bench.cuda.ground import L2, MOST, Ground, Runner, Work, middle
+from bench.cuda.ground import L2, MOST, Ground, Held, Runner, Work, middle
 from bench.cuda.process import Row
 from bench.cuda.setting import Setting
 
 SIZES = tuple(1 << n for n in (20, 24, 26, 28, 30, 32))  # bytes, those read and those written
-LARGE = 1 << 30  # bytes: far more than the cache
+COPIED = tuple(1 << n for n in (22, 24, 26, 28, 30))  # likewise, of what kernels are held against
 SIDES = {"float32": 4096, "tf32": 8192, "bfloat16": 8192}  # of the matrices
 NODES, CALLS = 200, 200
 LAST = 2.0  # seconds before the deadline when nothing more is begun
@@ -65,27 +66,51 @@ def _all(ground: Ground) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield "nodes of a graph", functools.partial(_nodes, ground)
 
 
-def quick(ground: Ground) -> dict[str, float]:
-    """Bytes a second that are copied far from the cache, as "copy", and operations a second of
-    products by precision: what shares are of."""
-    size = 1 << 13 if ground.small else LARGE
-    found = {"copy": max(row["gbps"] for row in _copies(ground, size, ("own", "cuda"))) * 1e9}
+class Best(NamedTuple):
+    """What shares are of: bytes a second that are copied far from the cache, by how many there
+    are, and operations a second of products by precision."""
+
+    copies: list[tuple[int, float]]
+    products: dict[str, float]
+
+    def of(self, size: int) -> dict[str, float]:
+        """With "copy" for so many bytes: a launch takes a while, however few there are."""
+        sizes, speeds = zip(*self.copies, strict=True)
+        return {"copy": float(np.interp(math.log(size), np.log(sizes), speeds)), **self.products}
+
+
+def quick(ground: Ground) -> Best:
+    found = Best([], {})
+    for size in (1 << 12, 1 << 13) if ground.small else COPIED:
+        shape = (size // 8,)
+        sides = [(ground.random(shape), ground.empty(shape)) for _ in range(ground.sets(size))]
+        ways = [[functools.partial(way, *pair) for pair in sides] for way in (_copy, _copy_cuda)]
+        readings = ground.interleaved([ground.ours(works) for works in ways])
+        found.copies.append((size, size / min(map(middle, readings))))
     for precision in SIDES:
         rows = attempted(ground, {}, functools.partial(_products, ground, precision))
         if speeds := [row["tflops"] * 1e12 for row in rows if "tflops" in row]:
-            found[precision] = max(speeds)
+            found.products[precision] = max(speeds)
     return found
+
+
+def _copy(x: Held, y: Held, device: Device) -> None:
+    flat = (Flat(each.address, "float32", (1,)) for each in (x, y))
+    copy(device, x.shape, *flat)
+
+
+def _copy_cuda(x: Held, y: Held, device: Device) -> None:
+    device.copy(y.address, x.address, 4 * x.shape[0])
 
 
 # bandwidth
 
 
-def _copies(ground: Ground, size: int, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+def _copies(ground: Ground, size: int) -> list[dict[str, Any]]:
     """Own copy, CUDA's, PyTorch's; only reading, only writing."""
     n = size // 8  # float32 elements of either side
     times = max(1, min(MOST, L2 // size))  # in a graph: to launch it takes longer than a small one
     x, y, total = ground.random((n,)), ground.empty((n,)), ground.empty((1,))
-    flat = Flat(x.address, "float32", (1,)), Flat(y.address, "float32", (1,))
     space = Operand("float32", (False, True))
     summed = Chain((space,), (), (), (Reduction(0, "sum", "float32"),))
 
@@ -93,18 +118,14 @@ def _copies(ground: Ground, size: int, names: Sequence[str] = ()) -> list[dict[s
         given, where = [x.address], [total.address]
         reduce(device, summed, (1, n), given, [], where, [1.0], ground.workspace)
 
-    ways: dict[str, tuple[int, Work | None]] = {
-        "own": (8 * n, lambda device: copy(device, (n,), *flat)),
-        "cuda": (8 * n, lambda device: device.copy(y.address, x.address, 4 * n)),
+    ways: dict[str, tuple[int, Work]] = {
+        "own": (8 * n, functools.partial(_copy, x, y)),
+        "cuda": (8 * n, functools.partial(_copy_cuda, x, y)),
         "read": (4 * n, read),
         "write": (4 * n, lambda device: device.fill(y.address, 4 * n)),
     }
-    runners = {
-        name: (moved, ground.ours([work] * times))
-        for name, (moved, work) in ways.items()
-        if work is not None and (not names or name in names)
-    }
-    if ground.torch is not None and not names:
+    runners = {name: (moved, ground.ours([work] * times)) for name, (moved, work) in ways.items()}
+    if ground.torch is not None:
         source, target = ground.tensor(x), ground.tensor(y)
         runners["torch"] = 8 * n, ground.theirs([lambda: target.copy_(source)] * times)
     readings = ground.interleaved([runner for _, runner in runners.values()])
