@@ -35,9 +35,9 @@ class Section(NamedTuple):
 SECTIONS = {
     section.name: section
     for section in (
-        Section("limits", "bench.cuda.limits", 1),
+        Section("limits", "bench.cuda.limits", 2),
         Section("conformance", "bench.cuda.conformance", 8),
-        Section("leak", "bench.cuda.leak", 1),
+        Section("leak", "bench.cuda.leak", 2),
         Section("kernels", "bench.cuda.kernels", 4, again=True),
         Section("algorithms", "bench.cuda.algorithms", 1),
         Section("accuracy", "bench.cuda.accuracy", 3),  # nothing, without images
