@@ -248,3 +248,16 @@ def test_nodes_are_counted_in_the_graphs_that_the_device_made(monkeypatch):
     part = CudaDevice(cupy, Stream()).capture(lambda: None)
     assert ours.nodes(types.SimpleNamespace(parts=[part, part])) == 10
     assert ours.nodes(types.SimpleNamespace(parts=[part, print])) is None
+
+
+def test_the_speed_of_copies_is_that_of_the_faster_way(monkeypatch):
+    """CUDA's copy, or our own kernel: bytes read and written over the seconds of one."""
+    now, seconds = [0.0], {"copy": 2.0, "kernel": 1.0}
+    device = types.SimpleNamespace(allocate=lambda size: types.SimpleNamespace(address=256))
+    device.copy = lambda *given: now.__setitem__(0, now[0] + seconds["copy"])
+    backend = types.SimpleNamespace(device=device, clock=lambda: lambda: now[0])
+    monkeypatch.setattr(ours, "copy", lambda *given: now.__setitem__(0, now[0] + seconds["kernel"]))
+    size = ours.COPIED >> 9
+    assert ours.copy_speed(backend, True) == pytest.approx(2 * size)
+    seconds["kernel"] = 4.0
+    assert ours.copy_speed(backend, True) == pytest.approx(size)
