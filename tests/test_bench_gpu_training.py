@@ -2,6 +2,7 @@
 what is made of it. Nothing here is a test of a GPU."""
 
 import ctypes
+import sys
 import time
 import types
 from dataclasses import replace
@@ -169,6 +170,14 @@ def test_a_job_that_fails_takes_no_other_with_it(setting, monkeypatch):
     rows.clear()
     training.run(replace(setting, deadline=time.monotonic() + 1), rows.append)
     assert rows[0] == {"left_out": [unknown.name, real.name], "why": "no time was left"}
+
+
+@pytest.mark.parametrize("text", ["raise ImportError", "raise OSError('libcudnn.so.9')"])
+def test_pytorch_that_cannot_be_imported_is_as_none(text, tmp_path, monkeypatch):
+    (tmp_path / "torch.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert Setting(False, False, 0.0).torch() is None
 
 
 def entry(side, variant, turns, **row):

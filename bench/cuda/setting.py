@@ -39,11 +39,11 @@ class Setting:
         return backend
 
     def torch(self) -> tuple[Any, str] | None:
-        """PyTorch, and the name of its device; None where it is not installed or sees no GPU:
-        rows beside it are left out then."""
+        """PyTorch, and the name of its device; None where it is not installed, lacks a library or
+        sees no GPU: rows beside it are left out then."""
         try:
             import torch
-        except ImportError:
+        except (ImportError, OSError):
             return None
         if self.emulated:
             return torch, "cpu"
