@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tensorgraph_cupy.kernels.move import View, copy
+from tensorgraph_cupy.kernels.move import Flat, copy
 
 import tensorgraph as tg
 from bench.compare.libraries import ours
@@ -101,7 +101,7 @@ def copy_speed(backend: Any, smallest: bool) -> float:
     and what is written both count."""
     size, device = COPIED >> 9 if smallest else COPIED, backend.device
     source, target = device.allocate(size), device.allocate(size)
-    sides = [View(held.address, "float32", (1,)) for held in (source, target)]
+    sides = [Flat(held.address, "float32", (1,)) for held in (source, target)]
     ways: list[Callable[[], object]] = [
         lambda: device.copy(target.address, source.address, size),
         lambda: copy(device, (size // 4,), *sides),
