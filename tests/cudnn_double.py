@@ -134,6 +134,8 @@ class Graph:
         self.library.built += 1
 
     def build_plan_at_index(self, index):
+        if not 0 <= index < self.get_execution_plan_count():
+            raise RuntimeError(f"Plan index {index} is invalid.")  # no NotSupportedError
         self.library.built += 1
 
     def get_execution_plan_count(self):

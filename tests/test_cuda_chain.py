@@ -1,5 +1,7 @@
 """Chains of elementwise ops as generated CUDA: run on the emulated device, compiled by NVRTC."""
 
+import weakref
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -232,6 +234,27 @@ def batch_counts():
     one = Step("constant", (), "int64", (("value", 1),))
     steps = (one, Step("add", (0, 1), "int64"))
     return Chain((Operand("int64", (True,)),), steps, ((2, "int64"),))
+
+
+class LateDevice(EmulatedDevice):
+    """Reads the host's memory as late as CUDA may: when the next kernel needs it."""
+
+    def copy_in(self, target, host):
+        self.late = [*getattr(self, "late", ()), (target, weakref.ref(host))]
+
+    def launch(self, *arguments):
+        for target, host in self.late:
+            assert host() is not None, "the host's memory is gone before it was copied"
+            super().copy_in(target, host())
+        super().launch(*arguments)
+
+
+@emulated
+def test_tables_may_be_copied_late():
+    device, counts = LateDevice(), np.array([3, 41])
+    held = device.put(counts)
+    many(device, [Row(batch_counts(), 2, [held.address] * 2)]).launch(device)
+    assert device.get(held, (2,), np.int64).tolist() == [4, 42]
 
 
 @emulated

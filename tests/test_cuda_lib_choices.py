@@ -228,7 +228,7 @@ def test_filters_of_one_element_go_to_the_faster_library(clock):
         np.testing.assert_allclose(y, x @ w[:, 0, 0].T, atol=1e-5)
         taken.append((used[0], used[-1]))
     assert taken == [("product", "product"), ("product", "plan")]
-    plans.choices.put(problem, 99)  # of another frontend: there is no such plan
+    plans.choices.put(problem, 2)  # of another frontend: there is no such plan
     plans.plans.clear()
     plans.frontend.pygraph.build_plan_at_index = refusing(plans)
     conv.launch(device, problem, **given)
@@ -240,6 +240,17 @@ def refusing(library):
         raise library.frontend.cudnnGraphNotSupportedError(f"no plan {index}")
 
     return build
+
+
+@pytest.mark.parametrize("number", [99, conv.PRODUCT])
+def test_choices_that_mean_nothing_here_are_passed_over(number):
+    """Of a frontend that had more plans; or made where cuBLASLt was."""
+    device = EmulatedDevice({"cudnn": opened()["cudnn"]})
+    x, w, y = draw(2, 5, 6, 3), draw(4, 1, 1, 3), np.zeros((2, 5, 6, 4), np.float32)
+    problem = Convolution("y", 2, 3, 4, (5, 6), (1, 1), (1, 1), ((0, 0),) * 2, (1, 1))
+    device.library("cudnn").choices.put(problem, number)
+    conv.launch(device, problem, x=x.ctypes.data, w=w.ctypes.data, y=y.ctypes.data)
+    np.testing.assert_allclose(y, x @ w[:, 0, 0].T, atol=1e-5)
 
 
 def test_a_workspace_is_of_the_largest_size_at_once():

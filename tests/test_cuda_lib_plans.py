@@ -13,7 +13,7 @@ import pytest
 from cudnn_double import FrontendDouble, interpret
 from emulated_device import EmulatedDevice
 from tensorgraph_cupy.kernels import im2col
-from tensorgraph_cupy.lib import cudnn, loading
+from tensorgraph_cupy.lib import UnsupportedError, cudnn, loading
 from tensorgraph_cupy.lib.convolution import Convolution
 
 H200 = Path(__file__).with_name("h200_described.json")
@@ -155,6 +155,13 @@ def test_shapes_of_other_kinds_have_plans(library, name, kind, precision):
         plan = library.plan(asked._replace(epilogue=epilogue))
         assert plan.order == [1, 2, 3, 4]
     assert library.candidates(asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [-1, 10_000])
+def test_a_number_beyond_the_plans_is_refused(library, number):
+    with pytest.raises(UnsupportedError, match=f"no plan {number}"):
+        library.plan(OTHERS["groups"]("y"), number)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 launches on different streams touch the same ones, one of them writing, without an event."""
 
 import functools
+import gc
 import itertools
 
 import numpy as np
@@ -90,3 +91,13 @@ def test_the_account_finds_memory_that_is_given_away_too_early(monkeypatch, orde
     monkeypatch.setattr(runner, "Placement", lambda *given: Placement(*given[:-1], {}))
     with pytest.raises(AssertionError, match="does not wait for"):
         losses_of("simple_cnn", "cupy")
+
+
+def test_a_plan_waits_for_who_still_reads_the_memory_of_another(ordered):
+    """Results are copied from the memory of a plan on the backend's stream."""
+    with tg.use(backend="cupy"):
+        x = tg.tensor(np.ones(4, np.float32))
+        kept = [tg.compile(lambda x: x + x)(x)]
+        gc.collect()  # the plan, but not what it returned
+        kept.append(tg.compile(lambda x: x - x)(x))
+    assert [y.numpy().tolist() for y in kept] == [[2] * 4, [0] * 4]

@@ -81,8 +81,8 @@ class Device(Protocol):
         """Copy bytes on the device; the two do not overlap."""
 
     def copy_in(self, target: int, host: Any) -> None:
-        """Copy a contiguous NumPy array to the device. It must not change before that is done:
-        with ``pinned`` memory that is later, otherwise when this returns."""
+        """Copy a contiguous NumPy array to the device. It must live, and not change, until that is
+        done: CUDA may read memory that is not ``pinned`` later too."""
 
     def copy_out(self, host: Any, source: int) -> None:
         """Fill a contiguous NumPy array from the device, and wait until that is done."""

@@ -106,6 +106,7 @@ def many(device: Device, rows: Sequence[Row]) -> Many:
         table += [row.size, *row.addresses]
     tables = []
     for made in (numpy.array(table, numpy.int64), numpy.array(blocks, numpy.int32)):
-        tables.append(device.allocate(max(1, made.nbytes)))
-        device.copy_in(tables[-1].address, made)
+        held = device.allocate(max(1, made.nbytes))
+        device.copy_in(held.address, made)
+        tables.append(held._replace(owner=(held.owner, made)))  # it may be copied later than now
     return Many(many_source(tuple(kinds), each), len(blocks), (tables[0], tables[1]))

@@ -103,6 +103,8 @@ class Cudnn:
 
     def _plan(self, problem: Convolution, choice: int | None) -> Plan:
         graph = self.graph(problem)
+        if choice is not None and not 0 <= choice < graph.get_execution_plan_count():
+            raise UnsupportedError(f"cuDNN {self.version} has no plan {choice} for {problem}")
         try:
             if choice is None:
                 graph.build_plans(self.frontend.build_plan_policy.HEURISTICS_CHOICE)

@@ -31,6 +31,7 @@ class Plan:
         self.arrays = backend.arrays
         self.main = backend.device
         self.device: Device = backend.planned
+        self.device.wait(self.main.record())  # it may still read memory that plans gave back
         self.planner = Planner(program, backend, self.device)
         planned, tasks = self.planner.program, self.planner.tasks
         layout, storage = self.planner.layout, self.planner.storage
