@@ -80,7 +80,10 @@ class Runner(Protocol):
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         """Run on these arrays, and on the host's numbers in arrays; write what the program
-        assigns; return arrays that nobody else holds: its outputs, then its gradients."""
+        assigns; return arrays that nobody else holds: its outputs, then its gradients.
+
+        A runner may have a method ``number(x, dtype)``: replays then give it what that makes of the
+        host's numbers, instead of arrays."""
 
 
 class Task(NamedTuple):

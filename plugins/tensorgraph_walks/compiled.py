@@ -48,6 +48,7 @@ class Plan:
         self.runner = _runner(program, backend)
         self.given: tuple[Sequence[Tensor], Sequence[Any]] = ((), ())  # to the last run
         self._dtypes = [value.spec.dtype for _, values in program.hosts for value in values]
+        self._number = getattr(self.runner, "number", backend.asarray)
         self._last: tuple[list[Any], list[Any]] = [], []  # the host's numbers, and arrays of them
         self._specs = [value.spec for value in (*program.outputs, *program.gradients.values())]
 
@@ -64,8 +65,8 @@ class Plan:
         numbers = [x for make, _ in self.program.hosts for x in make()]
         last, hosts = self._last
         if numbers != last:
-            asarray, dtypes = self.backend.asarray, self._dtypes
-            hosts = [asarray(x, dtype) for x, dtype in zip(numbers, dtypes, strict=True)]
+            number, dtypes = self._number, self._dtypes
+            hosts = [number(x, dtype) for x, dtype in zip(numbers, dtypes, strict=True)]
             self._last = numbers, hosts
         return self.run(arguments, hosts)
 

@@ -18,7 +18,12 @@ WIDE = 1 << 30  # with fewer elements, a count plus the threads of a grid fits 3
 def grid(device: Device, threads: int, each: int = THREADS) -> tuple[int]:
     """Blocks for so many threads, and no more than run at a time: kernels go on in steps of the
     whole grid."""
-    most = device.processors * BLOCKS_EACH * THREADS // each
+    return blocks_for(device.processors, threads, each)
+
+
+def blocks_for(processors: int, threads: int, each: int = THREADS) -> tuple[int]:
+    """The same, for a GPU of so many multiprocessors."""
+    most = processors * BLOCKS_EACH * THREADS // each
     return (max(1, min(-(-threads // each), most)),)
 
 

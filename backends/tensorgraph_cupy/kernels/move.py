@@ -17,7 +17,7 @@ import numpy
 
 from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.device import Argument, Device
-from tensorgraph_cupy.kernels.launching import THREADS, WIDE, grid
+from tensorgraph_cupy.kernels.launching import THREADS, WIDE, blocks_for
 from tensorgraph_cupy.kernels.spelling import SIZES, TYPES, WORDS
 
 Ints = Sequence[int]
@@ -33,15 +33,40 @@ class Flat(NamedTuple):
     strides: tuple[int, ...]
 
 
+class Launch(NamedTuple):
+    """What of a copy's launch depends on anything but the two addresses."""
+
+    program: str
+    blocks: tuple[int, ...]
+    block: tuple[int, ...]
+    numbers: tuple[Argument, ...]
+
+
 def copy(device: Device, sizes: Ints, x: Flat, out: Flat) -> None:
     """Copy the elements of ``x`` to the places of ``out``, which are as many, and cast them."""
     if not math.prod(sizes):
         return
-    axes = _joined(sizes, x.strides, out.strides)
+    aligned = x.address % 16, out.address % 16
+    ready = _ready(device.processors, tuple(sizes), x[1:], out[1:], aligned)
+    program, blocks, block, numbers = ready
+    device.launch(program, "move", blocks, block, (x.address, out.address, *numbers))
+
+
+@functools.lru_cache(4096)  # a step copies its arguments each time
+def _ready(
+    processors: int,
+    sizes: tuple[int, ...],
+    x: tuple[str, tuple[int, ...]],
+    out: tuple[str, tuple[int, ...]],
+    aligned: tuple[int, int],
+) -> Launch:
+    """``x`` and ``out``: dtype and strides; ``aligned``: their addresses, counted from the last
+    multiple of 16."""
+    axes = _joined(sizes, x[1], out[1])
     wide = max(sum(abs(step) * (n - 1) for n, *steps in axes for step in steps), 1) >= WIDE
     wide = wide or math.prod(sizes) >= WIDE
     count = numpy.int64 if wide else numpy.int32
-    dtypes = _moved(x.dtype, out.dtype)
+    dtypes = _moved(x[0], out[0])
     turned = [axis for axis in axes[:-1] if axis[1] == 1]
     tiled = bool(turned) and axes[-1][2] == 1
     if tiled:  # the axis along which x runs comes before the last, along which out runs
@@ -51,12 +76,10 @@ def copy(device: Device, sizes: Ints, x: Flat, out: Flat) -> None:
         block: tuple[int, ...] = (TILE, THREADS // TILE)
         width = 1
     else:
-        width = _width(axes, x.address, out.address, dtypes)
-        blocks, block = grid(device, math.prod(sizes) // width), (THREADS,)
+        width = _width(axes, *aligned, dtypes)
+        blocks, block = blocks_for(processors, math.prod(sizes) // width), (THREADS,)
     program = _source(dtypes, len(axes), width, tiled, "int64" if wide else "int")
-    numbers = [count(number) for axis in axes for number in axis]
-    arguments: list[Argument] = [x.address, out.address, *numbers]
-    device.launch(program, "move", blocks, block, arguments)
+    return Launch(program, blocks, block, tuple(count(n) for axis in axes for n in axis))
 
 
 def strides_of(shape: Ints, order: Ints | None = None) -> tuple[int, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 from tensorgraph_cupy.kernels.arrays import Arrays
 from tensorgraph_cupy.kernels.spelling import SIZES
+
+name_of = functools.cache(str)  # of a dtype: NumPy spells it anew each time
 
 
 class View(NamedTuple):
@@ -30,5 +33,6 @@ class View(NamedTuple):
 
 
 def view(arrays: Arrays, x: Any) -> View:
-    strides = tuple(step // x.itemsize for step in x.strides)
-    return View(arrays.address(x), x.shape, strides, str(x.dtype))
+    size = x.itemsize
+    strides = tuple([step // size for step in x.strides])
+    return View(arrays.address(x), x.shape, strides, name_of(x.dtype))

@@ -7,6 +7,7 @@ and sliced values are views of such memory wherever strides can say it.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from tensorgraph_cupy.kernels.space import order_of
 Ints = tuple[int, ...]
 
 
+@functools.lru_cache(4096)
 def own_strides(shape: Ints) -> Ints:
     """The strides, in elements, of a value with memory of its own."""
     return strides_of(shape, order_of(len(shape)))

@@ -6,11 +6,14 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tensorgraph.backend import Backend
 from tensorgraph.errors import BackendError
 from tensorgraph.program import Limits, Outline, Program, Stage, Timings
 from tensorgraph.program import Task as Told
 from tensorgraph_cupy.device import Device
+from tensorgraph_cupy.kernels.numbers import MOST, Numbers, write
 from tensorgraph_cupy.plan import aside, measure
 from tensorgraph_cupy.plan.placement import Placement
 from tensorgraph_cupy.plan.planner import Planner, segments
@@ -47,13 +50,18 @@ class Plan:
         places = self.places
         self._arguments = [(places.at[x], places.dtype(x)) for x in planned.arguments]
         self._hosts = [places.at[x] for _, values in planned.hosts for x in values]
-        self._numbers: list[Any] = [None] * len(self._hosts)  # arrays that were copied last
+        self._numbers: list[Any] = [None] * len(self._hosts)  # what was written there last
         self._added = [(leaf, places.at[x]) for leaf, x in planned.added.items()]
         self._read = [places.loans[x] for x in planned.state]
         lent = {held.tensor: held for held in places.loans.values()}
         self._assigned = [(tensor, lent[tensor]) for tensor in planned.assigned]
         results = [*planned.outputs, *planned.gradients.values()]
         self._results = [(x.spec, places.address(x)) for x in results]
+
+    def number(self, x: Any, dtype: str) -> Any:
+        values = np.asarray(x, dtype)
+        few = values.size <= MOST and dtype != "bool"
+        return Numbers(values) if few else self.backend.asarray(values, dtype)
 
     def run(self, arguments: Sequence[Any], hosts: Sequence[Any]) -> list[Any]:
         device = self.device
@@ -63,10 +71,15 @@ class Plan:
         device.wait(self.main.record())
         for array, (address, dtype) in zip(arguments, self._arguments, strict=True):
             put(self.arrays, device, array, address, dtype)
+        written: list[tuple[int, Numbers]] = []
         for i, (array, address) in enumerate(zip(hosts, self._hosts, strict=True)):
             if array is not self._numbers[i]:
-                put(self.arrays, device, array, address)
+                if isinstance(array, Numbers):
+                    written.append((address, array))
+                else:
+                    put(self.arrays, device, array, address)
                 self._numbers[i] = array
+        write(device, written)
         for leaf, address in self._added:
             assert leaf.grad is not None  # a guard of the plan
             put(self.arrays, device, leaf.grad.data, address)

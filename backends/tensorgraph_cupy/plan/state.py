@@ -48,7 +48,10 @@ def put(arrays: Arrays, device: Device, array: Any, address: int, dtype: str | N
     dtype or another."""
     given = view(arrays, array)
     target = Flat(address, dtype or given.dtype, own_strides(given.shape))
-    copy(device, given.shape, Flat(given.address, given.dtype, given.strides), target)
+    if target[1:] == (given.dtype, given.strides):  # bytes as they are: the host is done sooner
+        device.copy(address, given.address, int(array.nbytes))
+    else:
+        copy(device, given.shape, Flat(given.address, given.dtype, given.strides), target)
 
 
 def taken(arrays: Arrays, device: Device, like: Any, address: int) -> Any:
