@@ -20,7 +20,9 @@ SHORTER = (50, 100, 200), (5, 10, 20)  # in small sizes
 BATCHES = 16, 7  # mostly the first; the second as the last of an epoch has it
 EPOCH = 20
 MIB = 1 << 20
-ALLOWED = {"device": 0, "pool": 0, "pinned": 0, "host": 8 * MIB, "objects": 200}
+# Of pinned blocks there are as many as small arrays were ever on their way at a time: the host is
+# up to 16 steps ahead.
+ALLOWED = {"device": 0, "pool": 0, "pinned": 64, "host": 8 * MIB, "objects": 200}
 
 
 def run(setting: Setting, note: Callable[[Row], None]) -> None:
@@ -98,6 +100,7 @@ def device_bytes(backend: Any) -> Row:
     """What the device has given away, and what the pools hold of that."""
     if not hasattr(backend.xp, "cuda"):  # emulated
         return {"device": sum(size for size, _ in backend.device.machine.memories.values())}
+    backend.xp.cuda.alloc_pinned_memory(0)  # CuPy looks only then which of its copies are done
     free, total = backend.xp.cuda.runtime.memGetInfo()
     pool = backend.xp.get_default_memory_pool()
     pinned = backend.xp.get_default_pinned_memory_pool().n_free_blocks()
