@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from bench_gpu_help import peers
 from cublaslt_double import CublasltDouble
 from cudnn_double import FrontendDouble
 from cupy_double import Cupy
@@ -75,7 +76,7 @@ def test_limits_on_a_gpu(libraries, monkeypatch):
     assert {row["kind"] for row in rows} == {"copy", "read", "write", "product", "host", "graph"}
 
 
-@pytest.mark.peers
+@peers
 def test_a_kernel_beside_pytorch_on_a_gpu(monkeypatch):
     """PyTorch's graphs and events are doubles, whose names it must have."""
     import torch

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bench_gpu_help import peers
 from emulated_device import EmulatedDevice, available
 from gpu_rehearsal import Setting, rows_of
 from tensorgraph_cupy.lib import MissingError, cudnn, loading
@@ -83,7 +84,7 @@ def test_all_algorithms():
 
 
 @emulated
-@pytest.mark.peers
+@peers
 @pytest.mark.slow  # g++ compiles some sixty kernels, once
 @pytest.mark.parametrize("each", CASES, ids=lambda c: f"{c.kind}, {c.shape}, {c.precision}")
 def test_every_kernel_agrees_with_pytorch(each):
@@ -94,7 +95,7 @@ def test_every_kernel_agrees_with_pytorch(each):
 
 
 @emulated
-@pytest.mark.peers
+@peers
 @pytest.mark.parametrize("kind", ["conv", "matmul + bias + relu", "max_pool_input"])
 def test_a_kernel_agrees_with_pytorch(kind):
     row = timed(Ground(Setting()), case(kind, "bfloat16", small=True), {})
@@ -125,7 +126,7 @@ def sabotaged(ground):
 
 
 @emulated
-@pytest.mark.peers
+@peers
 def test_a_wrong_result_is_marked():
     row = timed(Ground(Setting()), Case("copy", "100", "float32", 800, 0, sabotaged), {"copy": 1e9})
     assert row["wrong"] and row["error"] == math.inf
