@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from emulated_device import EmulatedDevice, available
+from tensorgraph_cupy.cuda import complete
 from tensorgraph_cupy.kernels import launching, random
 from tensorgraph_cupy.kernels.arrays import Arrays
 
@@ -19,10 +20,37 @@ def arrays(request):
     return Arrays(np, EmulatedDevice(backwards=request.param))
 
 
+PUBLISHED = [  # counter, key, words: Random123's kat_vectors for philox4x32 with 10 rounds
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([2**32 - 1] * 4, [2**32 - 1] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    (
+        [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+        [0xA4093822, 0x299F31D0],
+        [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+    ),
+]
+BLOCK = """#include "common.cuh"
+#include "philox.cuh"
+
+KERNEL one_block(const uint4* counter, const uint32* key, uint4* out) {
+    *out = philox_block(*counter, key[0], key[1]);
+}
+"""
+
+
+@pytest.mark.parametrize(("counter", "key", "words"), PUBLISHED)
+def test_a_block_has_the_published_words(counter, key, words):
+    device = EmulatedDevice()
+    held = [device.put(np.array(x, np.uint32)) for x in (counter, key, [0] * 4)]
+    source = complete("one_block.cu", BLOCK)
+    device.launch(source, "one_block", (1,), (1,), [memory.address for memory in held])
+    assert device.get(held[2], (4,), np.uint32).tolist() == words
+
+
 def test_the_published_words(arrays):
-    """Random123's kat_vectors for philox4x32 with 10 rounds: counter and key 0."""
+    """Counter and key 0."""
     words = random.random_bits(arrays, np.zeros(4, np.uint32), shape=(4,))
-    assert words.tolist() == [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]
+    assert words.tolist() == PUBLISHED[0][2]
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3), (1,), (5,), (2, 3, 7), (8192,), (40, 1001)], ids=str)
