@@ -176,7 +176,7 @@ def get_backend(name: str | None = None) -> Backend:
     try:
         return PLUGINS.backend(value)
     except (BackendError, UnknownNameError) as error:
-        if name or chosen.origin == "the default":
+        if chosen.origin in ("the call", "the default"):
             raise
         raise type(error)(f"{error} (it was chosen by {chosen.origin})") from error
 

@@ -199,3 +199,13 @@ def test_the_backend_that_won_is_printed(capsys, monkeypatch):
     command("train", "run.toml", "--model", "small", "--epochs", "1", "--backend", "auto")
     out = capsys.readouterr().out
     assert "(auto, chosen by the call)" in out and "auto, because " in out
+
+
+def test_a_backend_that_is_not_there_says_who_chose_it(capsys):
+    Path("run.toml").write_text("[train]\nbackend = 'cuppy'\n")
+    assert command("train", "run.toml") == 2
+    missing = "no backend is named 'cuppy'; did you mean 'cupy'? Known: cupy, numpy"
+    chosen = " (it was chosen by train.backend in run.toml)"
+    assert capsys.readouterr().err.endswith(f"{missing}{chosen}\n")
+    assert command("train", "run.toml", "--backend", "cuppy") == 2
+    assert capsys.readouterr().err.endswith(f"{missing}\n")

@@ -36,7 +36,8 @@ def scope(settings: Settings, backend: str | None, origin: str) -> tuple[Choice,
         value, call = getattr(settings.train, name), backend if name == "backend" else None
         file = [Choice(value, f"train.{name} in {origin}")] if value else []
         chosen[name] = tg.config.choose(name, call, file)
-    tg.config.get_backend(chosen["backend"].value)
+    with tg.config.Scope(**chosen):
+        tg.config.get_backend()  # fails at once where there is none
     return chosen["backend"], tg.config.Scope(**chosen)
 
 
