@@ -33,14 +33,7 @@ PLAIN = Epilogue()
 
 
 def launch(
-    device: Any,
-    x: View,
-    y: View,
-    out: View,
-    *,
-    how: str = "float32",
-    epilogue: Epilogue = PLAIN,
-    accumulate: bool = False,
+    device: Any, x: View, y: View, out: View, *, how: str = "float32", epilogue: Epilogue = PLAIN
 ) -> None:
     """``out = x @ y`` of matrices or broadcast batches of them, all of which hold something.
 
@@ -51,7 +44,7 @@ def launch(
     vector, mask = epilogue.vector, epilogue.mask
     for product, addresses in products(x, y, out, how, epilogue):
         plan = library.plan(product)
-        library.run(plan, *addresses, vector=vector, mask=mask, accumulate=accumulate)
+        library.run(plan, *addresses, vector=vector, mask=mask)
 
 
 def tune(

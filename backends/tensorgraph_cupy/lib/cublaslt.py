@@ -149,11 +149,10 @@ class Cublaslt:
         *,
         vector: int = 0,
         mask: int = 0,
-        accumulate: bool = False,
         choice: int | None = None,
     ) -> None:
-        """Compute it from and to these addresses: ``out = …``, or ``out += …`` to ``accumulate``;
-        by the algorithm that is chosen, or that of another number.
+        """Compute it from and to these addresses, by the algorithm that is chosen, or that of
+        another number.
 
         Nothing here waits for the device or reads from it, so that a stream that is being captured
         takes the call into its graph.
@@ -166,7 +165,7 @@ class Cublaslt:
             if mask:
                 self._set(description, Description.CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, mask)
             number = ctypes.c_double if plan.product.arithmetic == "float64" else ctypes.c_float
-            alpha, beta = number(1), number(accumulate)
+            alpha, beta = number(1), number(0)
             of_x, of_y, of_out = plan.layouts
             self._call(
                 "cublasLtMatmul",
