@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 import pytest
+from conv_geometries import WINDOWS
 from cuda_libraries import opened
 from cuda_memory import from_bfloat16, to_bfloat16
 from cudnn_double import FrontendDouble, Graph
@@ -29,13 +30,7 @@ from tensorgraph.backend import Kernel
 from tensorgraph.testing import gradcheck
 
 GEOMETRIES = [
-    # x, w, stride, padding, dilation, groups
-    ((2, 3, 8), (4, 3, 3), (1,), ((0, 0),), (1,), 1),
-    ((2, 4, 9), (6, 2, 2), (3,), ((2, 1),), (2,), 2),
-    ((2, 3, 6, 7), (4, 3, 3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    ((2, 3, 7, 8), (4, 3, 3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1),
-    ((1, 4, 8, 8), (8, 1, 3, 3), (2, 1), ((0, 1), (2, 0)), (1, 2), 4),
-    ((2, 2, 5, 4, 6), (3, 2, 2, 3, 2), (2, 1, 2), ((1, 0), (1, 1), (0, 0)), (1, 1, 2), 1),
+    *WINDOWS,
     ((3, 5, 4, 6), (7, 5, 1, 1), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),  # a product
     ((3, 5, 6), (7, 5, 1), (1,), ((0, 0),), (1,), 1),
     ((3, 5, 4, 6), (7, 5, 1, 1), (2, 1), ((0, 0), (0, 0)), (1, 1), 1),  # and what is none

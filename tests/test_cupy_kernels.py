@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorgraph_ops
+from conv_geometries import WINDOWS
 from emulated_device import EmulatedDevice, available
 from op_cases import ALL
 from tensorgraph_cupy.kernels import im2col, kernels_for
@@ -24,13 +25,7 @@ def kernels_on(xp):
 
 
 GEOMETRIES = [
-    # x, w, stride, padding, dilation, groups
-    ((2, 3, 8), (4, 3, 3), (1,), ((0, 0),), (1,), 1),
-    ((2, 4, 9), (6, 2, 2), (3,), ((2, 1),), (2,), 2),
-    ((2, 3, 6, 7), (4, 3, 3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
-    ((2, 3, 7, 8), (4, 3, 3, 3), (2, 2), ((1, 1), (1, 1)), (1, 1), 1),
-    ((1, 4, 8, 8), (8, 1, 3, 3), (2, 1), ((0, 1), (2, 0)), (1, 2), 4),
-    ((2, 2, 5, 4, 6), (3, 2, 2, 3, 2), (2, 1, 2), ((1, 0), (1, 1), (0, 0)), (1, 1, 2), 1),
+    *WINDOWS,
     ((0, 3, 5, 5), (2, 3, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
 ]
 
